@@ -1,0 +1,288 @@
+"""What operations yield and connectors run: commands, and the values inside them.
+
+A command keeps its parts apart until it is rendered, so that values are quoted by construction and secrets are
+masked wherever people can see them: ``str()`` of a command is its masked text, only connectors ask for the raw one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import shlex
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from os import fspath
+from string import Formatter
+from typing import IO, TYPE_CHECKING, Any
+
+from typing_extensions import Unpack
+
+from .hiddenvalue import HiddenValue
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
+
+    from .arguments import ConnectorArguments
+    from .host import Host
+    from .state import State
+
+
+class MaskString(str):
+    """Text that is a secret: rendered as it is for the host and as ``***`` for people."""
+
+
+class QuoteString:
+    """A value that reaches the shell as one word, whatever is in it."""
+
+    obj: str | StringCommand | HiddenValue
+
+    def __init__(self, obj: str | StringCommand | HiddenValue | PurePath) -> None:
+        self.obj = obj if isinstance(obj, (str, StringCommand, HiddenValue)) else fspath(obj)
+
+    def quote(self, text: str) -> str:
+        """``text`` as a word of POSIX ``sh``."""
+        return shlex.quote(text)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.obj!r})"
+
+
+class QuotePath(QuoteString):
+    """A path that reaches the shell as one word, but for a leading ``~`` or ``~user``, which the shell expands."""
+
+    def quote(self, text: str) -> str:
+        """``text`` quoted after its home folder, if it names one."""
+        if not text.startswith("~"):
+            return shlex.quote(text)
+        home, slash, rest = text.partition("/")
+        if not home[1:].replace("-", "").replace("_", "").replace(".", "").isalnum() and home != "~":
+            return shlex.quote(text)
+        return f"{home}{slash}{shlex.quote(rest) if rest else ''}"
+
+
+def _render(bit: Any, masked: bool) -> str:
+    """One part of a command as text, quoted and masked as its type says."""
+    if isinstance(bit, MaskString):
+        return "***" if masked else str(bit)
+    if isinstance(bit, str):
+        return bit
+    if isinstance(bit, StringCommand):
+        return bit.get_masked_value() if masked else bit.get_raw_value()
+    if isinstance(bit, QuoteString):
+        inner = bit.obj
+        if masked and (isinstance(inner, (MaskString, HiddenValue))):
+            return _render(inner, True)
+        return bit.quote(_render(inner, masked))
+    if isinstance(bit, HiddenValue):
+        return bit.masked_value if masked else bit.unmask()
+    return str(bit)
+
+
+class PyinfraCommand:
+    """Something to do on a host, with the connector arguments (``_sudo`` …) that differ from its operation's."""
+
+    connector_arguments: ConnectorArguments
+
+    def __init__(self, **arguments: Unpack[ConnectorArguments]) -> None:
+        self.connector_arguments = arguments
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
+        """Do it on ``host``; what comes back is ``(success, CommandOutput)`` or a bare success."""
+        raise NotImplementedError
+
+
+def _merged(command: PyinfraCommand, connector_arguments: ConnectorArguments) -> ConnectorArguments:
+    """An operation's connector arguments, overridden by those of one of its commands."""
+    if not command.connector_arguments:
+        return connector_arguments
+    return {**connector_arguments, **command.connector_arguments}
+
+
+class StringCommand(PyinfraCommand):
+    """A shell command made of parts, joined by ``_separator``.
+
+    Parts are plain text (shell syntax), :class:`QuoteString` (values), :class:`MaskString` and
+    :class:`HiddenValue` (secrets), further commands, or anything with a ``str()``.
+    """
+
+    def __init__(self, *bits: Any, _separator: str = " ", **arguments: Unpack[ConnectorArguments]) -> None:
+        super().__init__(**arguments)
+        self.bits = bits
+        self.separator = _separator
+
+    def __str__(self) -> str:
+        return self.get_masked_value()
+
+    def __repr__(self) -> str:
+        return f"StringCommand({self.get_masked_value()})"
+
+    def get_raw_value(self) -> str:
+        """The text that the host's shell gets, secrets in clear."""
+        return self.separator.join([_render(bit, masked=False) for bit in self.bits])
+
+    def get_masked_value(self) -> str:
+        """The text to show: secrets are masked."""
+        return self.separator.join([_render(bit, masked=True) for bit in self.bits])
+
+    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
+        """Run it on ``host``; returns ``(success, CommandOutput)``."""
+        return host.run_shell_command(
+            self,
+            print_output=state.print_output,
+            print_input=state.print_input,
+            **_merged(self, connector_arguments),
+        )
+
+
+class FileUploadCommand(PyinfraCommand):
+    """A local file, or a file object, to be written to the host."""
+
+    def __init__(
+        self,
+        src: str | IO[Any],
+        dest: str,
+        remote_temp_filename: str | None = None,
+        **kwargs: Unpack[ConnectorArguments],
+    ) -> None:
+        super().__init__(**kwargs)
+        self.src = src
+        self.dest = dest
+        self.remote_temp_filename = remote_temp_filename
+
+    def __repr__(self) -> str:
+        return f"FileUploadCommand({self.src}, {self.dest})"
+
+    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
+        """Copy it to ``host``; returns whether that went well."""
+        return host.put_file(
+            self.src,
+            self.dest,
+            remote_temp_filename=self.remote_temp_filename,
+            print_output=state.print_output,
+            print_input=state.print_input,
+            **_merged(self, connector_arguments),
+        )
+
+
+class FileDownloadCommand(PyinfraCommand):
+    """A file on the host, to be written to a local path or file object."""
+
+    def __init__(
+        self,
+        src: str,
+        dest: str | IO[Any],
+        remote_temp_filename: str | None = None,
+        **kwargs: Unpack[ConnectorArguments],
+    ) -> None:
+        super().__init__(**kwargs)
+        self.src = src
+        self.dest = dest
+        self.remote_temp_filename = remote_temp_filename
+
+    def __repr__(self) -> str:
+        return f"FileDownloadCommand({self.src}, {self.dest})"
+
+    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
+        """Copy it from ``host``; returns whether that went well."""
+        return host.get_file(
+            self.src,
+            self.dest,
+            remote_temp_filename=self.remote_temp_filename,
+            print_output=state.print_output,
+            print_input=state.print_input,
+            **_merged(self, connector_arguments),
+        )
+
+
+@lru_cache(maxsize=256)
+def _context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Which of ``state`` and ``host`` a callback has as parameters."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some builtins have no signature
+        return ()
+    return tuple(name for name in ("state", "host") if name in parameters)
+
+
+class FunctionCommand(PyinfraCommand):
+    """A Python function to call while the operations run, here and not on the host."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: Iterable[Any],
+        func_kwargs: dict[str, Any],
+        **kwargs: Unpack[ConnectorArguments],
+    ) -> None:
+        super().__init__(**kwargs)
+        self.function = function
+        self.args = args
+        self.kwargs = func_kwargs
+
+    def __repr__(self) -> str:
+        name = getattr(self.function, "__name__", self.function)
+        return f"FunctionCommand({name}, {self.args}, {self.kwargs})"
+
+    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
+        """Call it; only a returned ``False`` is a failure. ``_timeout`` seconds are the most it may take."""
+        import gevent
+
+        context = {"state": state, "host": host}
+        given = {name: context[name] for name in _context_parameters(self.function) if name not in self.kwargs}
+        seconds = _merged(self, connector_arguments).get("_timeout")
+        timeout = TimeoutError(f"Function timed out after {seconds}s")
+        with gevent.Timeout(seconds, timeout):
+            return self.function(*self.args, **{**self.kwargs, **given}) is not False
+
+
+class RsyncCommand(PyinfraCommand):
+    """A local folder to be copied to the host by ``rsync``."""
+
+    def __init__(self, src: str, dest: str, flags: Iterable[str], **kwargs: Unpack[ConnectorArguments]) -> None:
+        super().__init__(**kwargs)
+        self.src = src
+        self.dest = dest
+        self.flags = flags
+
+    def __repr__(self) -> str:
+        return f"RsyncCommand({self.src}, {self.dest}, {self.flags})"
+
+    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
+        """Copy it; returns whether that went well."""
+        return host.rsync(
+            self.src,
+            self.dest,
+            self.flags,
+            print_output=state.print_output,
+            print_input=state.print_input,
+            **_merged(self, connector_arguments),
+        )
+
+
+def make_formatted_string_command(string: str, *args: Any, **kwargs: Any) -> StringCommand:
+    """A command from a :meth:`str.format` template, with every value quoted.
+
+    The template is split into words first, so ``"cat /{0}/{1}"`` with ``"etc"`` and ``"passwd"`` gives
+    ``cat /etc/passwd``, and quotes around words of the template vanish.
+    """
+    formatter = Formatter()
+    automatic = itertools.count()
+    words = []
+    for word in shlex.split(string):
+        bits: list[Any] = []
+        for literal, field, spec, conversion in formatter.parse(word):
+            bits.append(literal)
+            if field is None:
+                continue
+            value, _ = formatter.get_field(field or str(next(automatic)), args, kwargs)
+            if not isinstance(value, (MaskString, HiddenValue, StringCommand)):
+                value = formatter.format_field(formatter.convert_field(value, conversion), spec or "")
+            bits.append(QuoteString(value))
+        words.append(StringCommand(*bits, _separator=""))
+    return StringCommand(*words)

@@ -1,0 +1,172 @@
+"""The settings of a run: defaults, then ``config.py``, then command line options, then a deploy file's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Any
+
+from pyinfra.version import __version__
+
+from .exceptions import PyinfraError
+
+
+class ConfigDefaults:
+    """Every setting with its default."""
+
+    # % of hosts that may fail before the run ends; None: all of them
+    FAIL_PERCENT: int | None = None
+    # Seconds a connection may take
+    CONNECT_TIMEOUT: int = 10
+    # Folder for temporary files on the hosts; None: what the host says, else DEFAULT_TEMP_DIR
+    TEMP_DIR: str | None = None
+    DEFAULT_TEMP_DIR: str = "/tmp"
+    # How many hosts are worked on at once; 0: all
+    PARALLEL: int = 0
+    # A version specifier that pyinfra must meet, and requirements (a list, or a file of them); checked on assignment
+    REQUIRE_PYINFRA_VERSION: str | None = None
+    REQUIRE_PACKAGES: str | Iterable[str] | None = None
+    # Privilege & user escalation: defaults of the global arguments of the same names
+    SU_USER: str | None = None
+    USE_SU_LOGIN: bool = False
+    SU_SHELL: bool | str = False
+    PRESERVE_SU_ENV: bool = False
+    SU_PASSWORD: str | None = None
+    SUDO: bool = False
+    SUDO_USER: str | None = None
+    PRESERVE_SUDO_ENV: bool = False
+    USE_SUDO_LOGIN: bool = False
+    SUDO_PASSWORD: str | None = None
+    DOAS: bool = False
+    DOAS_USER: str | None = None
+    DZDO: bool = False
+    DZDO_USER: str | None = None
+    IGNORE_ERRORS: bool = False
+    # The program that runs commands; None: whatever the connector's own shell is
+    SHELL: str | None = "sh"
+    # Show the differences of text files that change
+    DIFF: bool = False
+    RETRY: int = 0
+    # Seconds between retries
+    RETRY_DELAY: int | float = 5
+    # Names of this process's environment variables that commands get, then variables of their own
+    INHERIT_ENV: Iterable[str] = ()
+    ENV: dict[str, Any] = {}
+    # Seconds that a fact read for one operation serves the next ones; 0: never
+    FACT_CACHE_SECONDS: int | float = 60
+
+
+CONFIG_DEFAULTS: dict[str, Any] = {name: value for name, value in vars(ConfigDefaults).items() if name.isupper()}
+
+
+def check_pyinfra_version(version: str) -> None:
+    """Raise :class:`PyinfraError` unless this pyinfra meets ``version``, a specifier such as ``>=3,<4``."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        wanted = SpecifierSet(version)
+    except InvalidSpecifier as error:
+        raise PyinfraError(f"REQUIRE_PYINFRA_VERSION is no version specifier: {version!r}") from error
+    if not wanted.contains(__version__, prereleases=True):
+        raise PyinfraError(f"pyinfra version requirement not met (requires {version}, running {__version__})")
+
+
+def _requirement_lines(requirements: str | Iterable[str]) -> list[str]:
+    """The requirements in a list, or in the requirements file of that name."""
+    if not isinstance(requirements, str):
+        return list(requirements)
+    try:
+        with open(requirements, encoding="utf-8") as file:
+            lines = [line.partition("#")[0].strip() for line in file]
+    except OSError as error:
+        raise PyinfraError(f"Cannot read REQUIRE_PACKAGES file {requirements}: {error.strerror}") from error
+    return [line for line in lines if line and not line.startswith("-")]
+
+
+def check_require_packages(requirements_config: str | Iterable[str]) -> None:
+    """Raise :class:`PyinfraError` unless the installed packages meet all requirements.
+
+    Args:
+        requirements_config: requirement strings, or the path of a requirements file
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    if not requirements_config:
+        return
+    for line in _requirement_lines(requirements_config):
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement as error:
+            raise PyinfraError(f"REQUIRE_PACKAGES has no valid requirement: {line!r}") from error
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
+        try:
+            installed = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError as error:
+            raise PyinfraError(f"Missing package requirement: {line} is not installed") from error
+        if not requirement.specifier.contains(installed, prereleases=True):
+            raise PyinfraError(f"Package requirement not met (requires {line}, installed {installed})")
+
+
+_CHECKS = {
+    "REQUIRE_PYINFRA_VERSION": check_pyinfra_version,
+    "REQUIRE_PACKAGES": check_require_packages,
+}
+
+
+class Config(ConfigDefaults):
+    """The settings of one run, or of one host within it.
+
+    ``revision`` grows with every change, so that what was worked out from the settings can be kept until then.
+    """
+
+    revision: int
+
+    def __init__(self, **kwargs: Any) -> None:
+        values = self.__dict__
+        values.update(CONFIG_DEFAULTS)
+        values["ENV"] = dict(CONFIG_DEFAULTS["ENV"])
+        values["revision"] = 0
+        values["_locked"] = None
+        for key, value in kwargs.items():
+            setattr(self, key, value)
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        if value is not None and key in _CHECKS:
+            _CHECKS[key](value)
+        self.__dict__[key] = value
+        self.__dict__["revision"] += 1
+
+    def get_current_state(self) -> list[tuple[str, Any]]:
+        """All settings as pairs, for :meth:`set_current_state`."""
+        return [(key, value) for key, value in self.__dict__.items() if key.isupper()]
+
+    def set_current_state(self, config_state: Iterable[tuple[str, Any]]) -> None:
+        """Take all settings from pairs that :meth:`get_current_state` gave; settings that came later are gone."""
+        values = dict(config_state)
+        for key in [key for key in self.__dict__ if key.isupper() and key not in values]:
+            del self.__dict__[key]
+        self.__dict__.update(values)
+        self.__dict__["revision"] += 1
+
+    def lock_current_state(self) -> None:
+        """Remember the settings as they are now."""
+        self.__dict__["_locked"] = self.get_current_state()
+
+    def reset_locked_state(self) -> None:
+        """Go back to the settings that were remembered, as at the end of a deploy file."""
+        if self.__dict__["_locked"] is not None:
+            self.set_current_state(self.__dict__["_locked"])
+
+    def copy(self) -> Config:
+        """A configuration of the same settings that changes on its own."""
+        other = Config()
+        other.__dict__.update(self.__dict__)
+        other.__dict__["ENV"] = dict(self.ENV)
+        return other
+
+    def command_environment(self) -> dict[str, Any]:
+        """The environment variables that every command gets before its own ``_env``."""
+        inherited = {name: os.environ[name] for name in self.INHERIT_ENV if name in os.environ}
+        return {**inherited, **self.ENV}

@@ -1,0 +1,68 @@
+"""The package: its names, what it needs, and where its connectors are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "pyinfra" / "version.py").read_text())[1]
+
+REQUIRED = [
+    "click>=8.1,<9",
+    "gevent>=23.9",
+    "jinja2>=3.1,<4",
+    "packaging>=23",
+    "paramiko>=3.4,<6",
+    "platformdirs>=4",
+    "rich>=13.7",
+    "typeguard>=4.3,<5",
+    "typing-extensions>=4.10",
+]
+TEST = [
+    "pyinfra-testing>=0.2.1,<1",
+    "pytest>=8",
+    "pytest-cov>=5",
+    "pyyaml>=6",
+    "freezegun>=1.5",
+    "pexpect>=4.9",
+]
+DOCS = ["mkdocs>=1.6", "mkdocstrings[python]>=0.27"]
+DEV = [*TEST, "import-linter>=2", "mypy>=1.11", "ruff>=0.8", "types-paramiko", "types-setuptools"]
+
+# Connectors: the name after the @, and the class that reaches or lists such hosts
+CONNECTORS = [
+    "fake = pyinfra.connectors.fake:FakeConnector",
+    "local = pyinfra.connectors.local:LocalConnector",
+    "pipe = pyinfra.connectors.pipe:PipeConnector",
+    "ssh = pyinfra.connectors.ssh:SSHConnector",
+]
+
+setup(
+    name="pyinfra",
+    version=VERSION,
+    description="Turns Python into shell commands and runs them on hosts: any number, over any connector.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=find_packages(include=["pyinfra", "pyinfra.*", "pyinfra_cli", "pyinfra_cli.*"]),
+    package_data={"pyinfra": ["py.typed"], "pyinfra_cli": ["py.typed"]},
+    install_requires=REQUIRED,
+    extras_require={"test": TEST, "docs": DOCS, "dev": DEV},
+    entry_points={
+        "console_scripts": ["pyinfra = pyinfra_cli.main:main"],
+        "pyinfra.connectors": CONNECTORS,
+    },
+    classifiers=[
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Intended Audience :: System Administrators",
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Topic :: System :: Installation/Setup",
+        "Topic :: System :: Systems Administration",
+    ],
+)
