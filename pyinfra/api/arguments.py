@@ -1,7 +1,7 @@
 """Global arguments: what every operation takes beside its own parameters.
 
-A value comes from the call, else from the enclosing ``@deploy`` call or ``host.arguments(…)``, else from host data, else
-from the configuration. What host data and configuration say is worked out once and kept until either changes.
+A value comes from the call, else from the enclosing ``@deploy`` call or ``host.arguments(…)``, else from host data,
+else from the configuration. What host data and configuration say is worked out once and kept until either changes.
 """
 
 from __future__ import annotations
