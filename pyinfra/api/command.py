@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 import shlex
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -48,16 +49,34 @@ class QuoteString:
 
 
 class QuotePath(QuoteString):
-    """A path that reaches the shell as one word, but for a leading ``~`` or ``~user``, which the shell expands."""
+    """A path that reaches the shell as one word, but for a leading ``~`` or ``~user``, which the shell expands.
+
+    A leading dash gets ``./`` before it, so that no program takes the path for an option.
+    """
 
     def quote(self, text: str) -> str:
         """``text`` quoted after its home folder, if it names one."""
+        if text.startswith("-"):
+            return shlex.quote(f"./{text}")
         if not text.startswith("~"):
             return shlex.quote(text)
         home, slash, rest = text.partition("/")
         if not home[1:].replace("-", "").replace("_", "").replace(".", "").isalnum() and home != "~":
             return shlex.quote(text)
         return f"{home}{slash}{shlex.quote(rest) if rest else ''}"
+
+
+# What would end a word in double quotes early: a quote, and a backslash that would escape the closing one
+_DOUBLE_QUOTE_ENDS = re.compile(r'\\.|"|\\$', re.DOTALL)
+
+
+class InterpolatedString(QuoteString):
+    """A value that reaches the shell as one word, in which the shell expands variables and commands."""
+
+    def quote(self, text: str) -> str:
+        """``text`` in double quotes; what it escapes itself stays as it is."""
+        inner = _DOUBLE_QUOTE_ENDS.sub(lambda found: found[0] if len(found[0]) == 2 else f"\\{found[0]}", text)
+        return f'"{inner}"'
 
 
 def _render(bit: Any, masked: bool) -> str:
