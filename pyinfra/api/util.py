@@ -53,8 +53,8 @@ def make_hash(obj: Any) -> str:
 
 
 def get_kwargs_str(kwargs: dict[Any, Any]) -> str:
-    """Arguments as people and test tools know them: ``a=1, b=2``, sorted by name."""
-    return ", ".join(f"{key}={kwargs[key]}" for key in sorted(kwargs))
+    """Arguments as people and test tools know them: ``a=1, b=2``, sorted by name; a method's ``self`` is none."""
+    return ", ".join(f"{key}={kwargs[key]}" for key in sorted(kwargs) if key != "self")
 
 
 def memoize(func: Callable[..., Any]) -> Callable[..., Any]:
