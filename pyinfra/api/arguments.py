@@ -7,7 +7,7 @@ else from the configuration. What host data and configuration say is worked out 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union, cast, get_type_hints
 
 from typing_extensions import TypedDict
 
@@ -167,6 +167,7 @@ all_argument_meta: dict[str, ArgumentMeta[Any]] = {
     name: meta for group in _GROUPS.values() for name, meta in group.items()
 }
 argument_groups: dict[str, list[str]] = {title: list(group) for title, group in _GROUPS.items()}
+_HANDLERS = [(name, meta.handler) for name, meta in all_argument_meta.items() if meta.handler is not None]
 ARGUMENT_TYPES: dict[str, Any] = get_type_hints(AllArguments)
 CONNECTOR_ARGUMENT_KEYS: tuple[str, ...] = tuple(ConnectorArguments.__annotations__)
 EXECUTION_ARGUMENT_KEYS: tuple[str, ...] = tuple(ExecutionArguments.__annotations__)
@@ -193,47 +194,56 @@ def _conditions(value: Any) -> list[Callable[[], bool]]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def default_arguments(config: Config, host_data: Mapping[str, Any]) -> dict[str, Any]:
-    """All global arguments as configuration and host data have them, checked; ``_env`` without the configuration's."""
+class Arguments(dict[str, Any]):
+    """All global arguments of one call, with what connectors get of them, worked out once.
+
+    Most operations of a deploy share one of these, so it is never changed.
+    """
+
+    __slots__ = ("_connector", "fact_key")
+
+    @property
+    def connector(self) -> ConnectorArguments:
+        """Those that a connector gets with a command."""
+        try:
+            return self._connector  # type: ignore[no-any-return]
+        except AttributeError:
+            self._connector = {key: self[key] for key in CONNECTOR_ARGUMENT_KEYS}
+            return self._connector  # type: ignore[return-value]
+
+
+def _finished(config: Config, values: dict[str, Any]) -> Arguments:
+    """The values that calls use, which the arguments' handlers make of those that were given."""
+    for key, handler in _HANDLERS:
+        values[key] = handler(config, values[key])
+    return Arguments(values)
+
+
+def default_arguments(config: Config, host_data: Mapping[str, Any]) -> Arguments:
+    """All global arguments as configuration and host data have them, checked."""
     values = {key: meta.default(config) for key, meta in all_argument_meta.items()}
-    for key in values.keys() & host_data.keys():
-        if key != "name":
-            values[key] = _checked(config, key, host_data[key])
+    for key in values.keys() & host_data.keys() - {"name"}:
+        values[key] = _checked(config, key, host_data[key])
     values["_if"] = _conditions(values["_if"])
-    return values
+    return _finished(config, values)
 
 
-def resolve_arguments(
-    config: Config,
-    defaults: Mapping[str, Any],
-    enclosing: Mapping[str, Any] | None,
-    given: Mapping[str, Any],
-) -> dict[str, Any]:
+def resolve_arguments(config: Config, enclosing: Arguments, given: Mapping[str, Any]) -> Arguments:
     """The global arguments of one call.
 
     Args:
         config: the host's configuration
-        defaults: what :func:`default_arguments` gave
-        enclosing: those of the enclosing ``@deploy`` call or ``host.arguments(…)``, which stand for the defaults
-        given: those in the call; conditions in ``_if`` add up, everything else replaces
+        enclosing: those of the enclosing ``@deploy`` call or ``host.arguments(…)``, else the defaults
+        given: those in the call, which replace the others; only conditions in ``_if`` add up
     """
-    values = dict(defaults if enclosing is None else {**defaults, **enclosing})
+    values = dict(enclosing)
     for key, value in given.items():
         if key == "_if":
-            values["_if"] = [*values["_if"], *_conditions(_checked(config, key, value))]
+            values[key] = [*values[key], *_conditions(_checked(config, key, value))]
         else:
             values[key] = _checked(config, key, value)
-    if enclosing is None or "name" not in given:
-        values["name"] = given.get("name")
-    return values
-
-
-def finish_arguments(config: Config, values: dict[str, Any]) -> dict[str, Any]:
-    """Run each argument's handler, at the end, on the values that an operation will use."""
-    for key, meta in all_argument_meta.items():
-        if meta.handler is not None:
-            values[key] = meta.handler(config, values[key])
-    return values
+    values["name"] = given.get("name")
+    return _finished(config, values)
 
 
 def pop_global_arguments(state: State, host: Host, kwargs: dict[str, Any]) -> tuple[AllArguments, list[str]]:
@@ -242,4 +252,4 @@ def pop_global_arguments(state: State, host: Host, kwargs: dict[str, Any]) -> tu
     Returns all global arguments for the call on ``host``, with defaults, and the names of those that the call gave.
     """
     given = {key: kwargs.pop(key) for key in [key for key in kwargs if key in all_argument_meta]}
-    return host.resolve_arguments(given), list(given)
+    return cast(AllArguments, host.resolve_arguments(given)), list(given)

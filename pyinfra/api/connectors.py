@@ -1,0 +1,165 @@
+"""The connectors that are installed, or named by their class, and what they say of an inventory's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+from .exceptions import InventoryError, NoConnectorError, PyinfraError
+
+if TYPE_CHECKING:
+    from pyinfra.connectors.base import BaseConnector
+
+ENTRY_POINT_GROUP = "pyinfra.connectors"
+
+
+def _distribution(entry_point: EntryPoint) -> str:
+    """The distribution that registers a connector, for messages."""
+    distribution = entry_point.dist
+    return "an unknown distribution" if distribution is None else f"{distribution.name} {distribution.version}"
+
+
+class ConnectorRegistry(Mapping[str, "type[BaseConnector]"]):
+    """Connector classes by name; each is imported when it is asked for, entry points are read once."""
+
+    def __init__(self) -> None:
+        self._entry_points: dict[str, list[EntryPoint]] | None = None
+        self._classes: dict[str, type[BaseConnector]] = {}
+
+    @property
+    def entry_points(self) -> dict[str, list[EntryPoint]]:
+        """All entry points by name: those of one name are more than one if distributions quarrel about it."""
+        if self._entry_points is None:
+            found: dict[str, list[EntryPoint]] = {}
+            for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+                same_name = found.setdefault(entry_point.name, [])
+                # One distribution can be found twice, as an editable install and as the folder it is in
+                if all(other.value != entry_point.value for other in same_name):
+                    same_name.append(entry_point)
+            self._entry_points = found
+        return self._entry_points
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.entry_points))
+
+    def __len__(self) -> int:
+        return len(self.entry_points)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entry_points or (isinstance(name, str) and ":" in name)
+
+    def __getitem__(self, name: str) -> type[BaseConnector]:
+        if name not in self._classes:
+            self._classes[name] = self._load_class(name) if ":" in name else self._load_entry_point(name)
+        return self._classes[name]
+
+    def _load_class(self, name: str) -> type[BaseConnector]:
+        """The class of ``module.path:Class``."""
+        module_name, _, class_name = name.partition(":")
+        try:
+            return getattr(import_module(module_name), class_name)  # type: ignore[no-any-return]
+        except (ImportError, AttributeError) as error:
+            raise NoConnectorError(f"Cannot load connector {name}: {error}") from error
+
+    def _load_entry_point(self, name: str) -> type[BaseConnector]:
+        found = self.entry_points.get(name, [])
+        if not found:
+            raise NoConnectorError(f"Invalid connector: {name}")
+        if len(found) > 1:
+            claims = " and ".join(f"{_distribution(point)} ({point.value})" for point in found)
+            raise NoConnectorError(f"Connector {name} is claimed by {claims}: uninstall one of them")
+        try:
+            return found[0].load()  # type: ignore[no-any-return]
+        except Exception as error:
+            raise NoConnectorError(
+                f"Connector {name} of {_distribution(found[0])} cannot be loaded: {type(error).__name__}: {error}",
+            ) from error
+
+
+@lru_cache(maxsize=1)
+def _registry() -> ConnectorRegistry:
+    return ConnectorRegistry()
+
+
+def get_all_connectors() -> ConnectorRegistry:
+    """All connectors by name, their classes loaded when asked for."""
+    return _registry()
+
+
+def get_execution_connectors() -> dict[str, type[BaseConnector]]:
+    """The classes of the connectors that run commands, by name; those that cannot be loaded are left out."""
+    executing = {}
+    for name in _registry():
+        try:
+            connector_cls = _registry()[name]
+        except NoConnectorError:
+            continue
+        if connector_cls.handles_execution:
+            executing[name] = connector_cls
+    return executing
+
+
+def get_execution_connector(name: str) -> type[BaseConnector]:
+    """The class of the connector of that name, which must run commands."""
+    connector_cls = _registry()[name]
+    if not connector_cls.handles_execution:
+        raise NoConnectorError(f"Connector {name} lists hosts but cannot run commands on them")
+    return connector_cls
+
+
+def split_connector_name(name: str) -> tuple[str, str | None]:
+    """``@conn/rest`` as ``("conn", "rest")``, ``@conn`` as ``("conn", None)``; ``@module.path:Class/rest`` likewise."""
+    connector, slash, rest = name[1:].partition("/")
+    return connector, rest if slash else None
+
+
+def _checked_item(connector: str, position: int, item: Any) -> tuple[str, dict[str, Any], list[str]]:
+    """One item that ``make_names_data`` yielded, or an error that says what is wrong with it."""
+
+    def wrong(why: str) -> InventoryError:
+        return InventoryError(f"Connector @{connector}: item {position} of make_names_data {why}, got {item!r}")
+
+    if not isinstance(item, tuple) or len(item) != 3:
+        raise wrong("must be a tuple (name, data, groups)")
+    name, data, groups = item
+    if not isinstance(name, str) or not name:
+        raise wrong("must begin with a host name, a text that is not empty")
+    if not isinstance(data, Mapping):
+        raise wrong("must have a mapping of data in the middle")
+    if isinstance(groups, (str, bytes)) or not isinstance(groups, Iterable):
+        raise wrong("must end with a list of group names")
+    group_names = list(groups)
+    if not all(isinstance(group, str) and group for group in group_names):
+        raise wrong("must end with a list of group names, all of them texts that are not empty")
+    return name, dict(data), group_names
+
+
+def expand_name(name: str) -> Iterator[tuple[str, dict[str, Any], list[str], type[BaseConnector]]]:
+    """The hosts that an inventory's ``@connector[/rest]`` stands for: names, data, groups, and who reaches them."""
+    connector, rest = split_connector_name(name)
+    connector_cls = _registry()[connector]
+    try:
+        for position, item in enumerate(connector_cls.make_names_data(rest), start=1):  # type: ignore[arg-type]
+            host_name, data, groups = _checked_item(connector, position, item)
+            yield host_name, data, groups, _reached_by(host_name, connector_cls)
+    except PyinfraError:
+        raise
+    except Exception as error:
+        raise InventoryError(
+            f"Connector @{connector}: make_names_data({rest!r}) failed: {type(error).__name__}: {error}",
+        ) from error
+
+
+def _reached_by(host_name: str, yielded_by: type[BaseConnector]) -> type[BaseConnector]:
+    """The connector that reaches a host which another connector named."""
+    if host_name.startswith("@"):
+        own = split_connector_name(host_name)[0]
+        own_cls = _registry()[own] if own in _registry() else None
+        if own_cls is not None and own_cls.handles_execution:
+            return own_cls
+    if yielded_by.handles_execution:
+        return yielded_by
+    return get_execution_connector("ssh")

@@ -1,0 +1,472 @@
+"""A host: its data, its connection, and what deploy code does with it."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from typing_extensions import Unpack
+
+from pyinfra import logger
+from pyinfra.context import ctx_config
+
+from .arguments import Arguments, all_argument_meta, default_arguments, resolve_arguments
+from .command import StringCommand
+from .connectors import get_execution_connector
+from .exceptions import ConnectError, PyinfraError
+from .factcache import FactCache
+from .facts import get_fact
+from .output import format_text
+from .util import sha1_hash
+
+if TYPE_CHECKING:
+    from pyinfra.connectors.base import BaseConnector
+    from pyinfra.connectors.util import CommandOutput
+
+    from .arguments import AllArguments
+    from .config import Config
+    from .facts import FactBase, ShortFactBase
+    from .inventory import Inventory
+    from .operation import OperationMeta
+    from .state import State
+
+T = TypeVar("T")
+
+_COPIED_TYPES = (list, dict, set, bytearray)
+
+
+class HostData:
+    """A host's data, level over level; the first level that has a key wins.
+
+    Reading an attribute gives a shallow copy; setting one overrides all levels for the rest of the run.
+
+    Args:
+        host: whose data it is
+        datas: the levels, strongest first
+    """
+
+    override_datas: dict[str, Any]
+
+    def __init__(self, host: Host, *datas: Mapping[str, Any]) -> None:
+        values = self.__dict__
+        values["_host"] = host
+        values["_levels"] = datas
+        values["override_datas"] = {}
+        # Grows with every change, so that what was worked out from the data can be kept until then
+        values["revision"] = 0
+
+    def _find(self, key: str) -> Any:
+        for level in (self.override_datas, *self.__dict__["_levels"]):
+            if key in level:
+                value = level[key]
+                return copy.copy(value) if isinstance(value, _COPIED_TYPES) else value
+        raise KeyError(key)
+
+    def __getattr__(self, key: str) -> Any:
+        try:
+            return self._find(key)
+        except KeyError:
+            raise AttributeError(f"Host `{self.__dict__['_host'].name}` has no data `{key}`") from None
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        self.override_datas[key] = value
+        self.__dict__["revision"] += 1
+
+    def __contains__(self, key: str) -> bool:
+        return any(key in level for level in (self.override_datas, *self.__dict__["_levels"]))
+
+    def __str__(self) -> str:
+        return str(self.dict())
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or ``default``."""
+        try:
+            return self._find(key)
+        except KeyError:
+            return default
+
+    def dict(self) -> dict[str, Any]:
+        """All levels in one."""
+        merged: dict[str, Any] = {}
+        for level in (*reversed(self.__dict__["_levels"]), self.override_datas):
+            merged.update(level)
+        return merged
+
+
+class _DeployDefaults(Mapping[str, Any]):
+    """The data defaults of the ``@deploy`` functions that are running: the lowest level of a host's data."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def __getitem__(self, key: str) -> Any:
+        return self.host.get_deploy_data()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.host.get_deploy_data())
+
+    def __len__(self) -> int:
+        return len(self.host.get_deploy_data())
+
+
+class Host:
+    """One host of an inventory.
+
+    Args:
+        name: its name in the inventory
+        inventory: the inventory it belongs to
+        groups: the names of its groups, in order
+        connector_cls: the class of the connector that reaches it; SSH by default
+    """
+
+    state: State
+    connector_cls: type[BaseConnector]
+    connector: BaseConnector
+    loop_position: list[int]
+    connector_data: dict[str, Any]
+
+    connected: bool = False
+    # Whether the connection broke and the connector has yet to let go of it
+    broken: bool = False
+    # Why it was connected in the middle of a run, if it was
+    connect_reason: str | None = None
+
+    # The operation whose generator is running, and the @deploy functions around the code that is
+    in_op: bool = False
+    in_callback_op: bool = False
+    current_op_hash: str | None = None
+    current_op_global_arguments: AllArguments | None = None
+    current_op_deploy_data: dict[str, Any] | None = None
+    in_deploy: bool = False
+    current_deploy_name: str | None = None
+    current_deploy_kwargs: Arguments | None = None
+    current_deploy_data: dict[str, Any] | None = None
+
+    # The operation whose commands are running, and the one that its callback has called
+    executing_op_hash: str | None = None
+    nested_executing_op_hash: str | None = None
+    # Runs an operation that a callback calls; set while one runs
+    run_nested: Callable[[str], None] | None = None
+
+    def __init__(
+        self,
+        name: str,
+        inventory: Inventory,
+        groups: Iterable[str],
+        connector_cls: type[BaseConnector] | None = None,
+    ) -> None:
+        if connector_cls is None:
+            connector_cls = get_execution_connector("ssh")
+        self.name = name
+        self.inventory = inventory
+        self.groups = list(groups)
+        self.connector_cls = connector_cls
+        self.connector_data = {}
+        self.loop_position = []
+        # How often each position of the deploy code has called an operation (see operation.py)
+        self.calls_at: dict[tuple[int, ...], int] = {}
+        self.fact_values = FactCache()
+        self._defaults: tuple[tuple[int, int, int], Arguments] | None = None
+        self.data = HostData(
+            self,
+            inventory.get_override_data(),
+            inventory.get_host_data(name),
+            inventory.get_groups_data(self.groups),
+            inventory.get_data(),
+            _DeployDefaults(self),
+        )
+
+    def __repr__(self) -> str:
+        return f"Host({self.name})"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def init(self, state: State) -> None:
+        """Join a run."""
+        self.state = state
+
+    # Data
+
+    @property
+    def host_data(self) -> dict[str, Any]:
+        """The host's own data, without its groups'."""
+        return self.inventory.get_host_data(self.name)
+
+    @property
+    def group_data(self) -> dict[str, Any]:
+        """The data of the host's groups."""
+        return self.inventory.get_groups_data(self.groups)
+
+    def get_deploy_data(self) -> dict[str, Any]:
+        """The data defaults of the ``@deploy`` functions around the operation or the code that is running."""
+        return self.current_op_deploy_data or self.current_deploy_data or {}
+
+    @property
+    def config(self) -> Config:
+        """The settings in force: a deploy file's own while it loads, else the run's."""
+        own: Config | None = ctx_config.get()
+        return self.state.config if own is None else own
+
+    # Output
+
+    @property
+    def print_prefix(self) -> str:
+        """``[name] `` in style, padded to the longest name of the inventory."""
+        nested = "nested " if self.nested_executing_op_hash else ""
+        return f"{self.style_print_prefix(bold=True)}{nested}"
+
+    def style_print_prefix(self, *args: Any, **kwargs: Any) -> str:
+        """``[name] `` in the style that :func:`pyinfra.api.output.format_text` makes of the arguments, padded."""
+        padding = " " * (self.inventory.longest_name - len(self.name))
+        return f"[{format_text(self.name, *args, **kwargs)}] {padding}"
+
+    def log(self, message: str, log_func: Callable[[str], Any] = logger.info) -> None:
+        """Log a message under the host's name."""
+        log_func(f"{self.print_prefix}{message}")
+
+    def log_styled(self, message: str, log_func: Callable[[str], Any] = logger.info, **kwargs: Any) -> None:
+        """Log a message under the host's name, in the style that :func:`~pyinfra.api.output.format_text` makes of it."""
+        self.log(format_text(message, **kwargs), log_func=log_func)
+
+    def noop(self, description: str) -> None:
+        """Say, from an operation, why there is nothing to do."""
+        self.state.trigger_callbacks("operation_host_noop", self, self.current_op_hash, description)
+
+    # Around operations
+
+    def loop(self, iterable: Iterable[T]) -> Iterator[T]:
+        """Iterate in deploy code so that each round's operations are operations of their own, in order on all hosts."""
+        self.loop_position.append(0)
+        try:
+            for index, item in enumerate(iterable):
+                self.loop_position[-1] = index
+                yield item
+        finally:
+            self.loop_position.pop()
+
+    def resolve_arguments(self, given: Mapping[str, Any]) -> Arguments:
+        """All global arguments of a call that gives these."""
+        config = self.config
+        enclosing = self.current_deploy_kwargs or self._default_arguments(config)
+        if not given:
+            return enclosing
+        return resolve_arguments(config, enclosing, given)
+
+    def _default_arguments(self, config: Config) -> Arguments:
+        key = (id(config), config.revision, self.data.revision)
+        if self._defaults is None or self._defaults[0] != key:
+            level_data = {name: self.data.get(name) for name in all_argument_meta if name in self.data}
+            self._defaults = (key, default_arguments(config, level_data))
+        return self._defaults[1]
+
+    @contextmanager
+    def arguments(self, **arguments: Unpack[AllArguments]) -> Iterator[None]:
+        """Give all operations called in the ``with`` block these global arguments, where they have none of their own."""
+        before = self.current_deploy_kwargs
+        self.current_deploy_kwargs = self.resolve_arguments(arguments)
+        try:
+            yield
+        finally:
+            self.current_deploy_kwargs = before
+
+    def when(self, condition: Callable[[], bool]) -> Any:
+        """Run the operations called in the ``with`` block only if ``condition()`` is true when their turn comes."""
+        return self.arguments(_if=condition)
+
+    @contextmanager
+    def deploy(
+        self,
+        name: str,
+        kwargs: AllArguments | None,
+        data: dict[str, Any] | None,
+        in_deploy: bool = True,
+    ) -> Iterator[None]:
+        """Group the operations called in the ``with`` block under a name, with global arguments and data defaults.
+
+        Args:
+            name: put before the operations' names, after those of deploys around it
+            kwargs: global arguments; all of them are fixed here for the operations inside
+            data: data defaults; those of deploys around it win
+            in_deploy: whether the code inside counts as a deploy's
+        """
+        before = (self.in_deploy, self.current_deploy_name, self.current_deploy_kwargs, self.current_deploy_data)
+        self.in_deploy = in_deploy
+        self.current_deploy_name = f"{self.current_deploy_name} | {name}" if self.current_deploy_name else name
+        self.current_deploy_kwargs = self.resolve_arguments(kwargs or {})
+        self.current_deploy_data = {**(data or {}), **(self.current_deploy_data or {})}
+        try:
+            yield
+        finally:
+            self.in_deploy, self.current_deploy_name, self.current_deploy_kwargs, self.current_deploy_data = before
+
+    # Temporary files
+
+    def get_temp_dir_config(self) -> str:
+        """The folder for temporary files on the host, as configured, without asking the host."""
+        return self.config.TEMP_DIR or self.config.DEFAULT_TEMP_DIR
+
+    def get_temp_filename(
+        self,
+        hash_key: str | None = None,
+        hash_filename: bool = True,
+        *,
+        temp_directory: str | None = None,
+    ) -> str:
+        """A path for a temporary file on the host.
+
+        Args:
+            hash_key: what the file is for: the same key gives the same path; without it, the path is new each time
+            hash_filename: whether the name is the key's SHA-1, else the key itself
+            temp_directory: the folder; by default the configured one, else the host's, else ``/tmp``
+        """
+        arguments = self.current_op_global_arguments or {}
+        folder = (
+            temp_directory
+            or arguments.get("_temp_dir")
+            or self.config.TEMP_DIR
+            or self.get_fact("server.TmpDir")
+            or self.config.DEFAULT_TEMP_DIR
+        )
+        key = hash_key or str(uuid.uuid4())
+        return f"{folder}/pyinfra-{sha1_hash(key) if hash_filename else key}"
+
+    # Facts
+
+    @overload
+    def get_fact(self, name_or_cls: type[FactBase[T]], *args: Any, **kwargs: Any) -> T: ...
+
+    @overload
+    def get_fact(self, name_or_cls: type[ShortFactBase[T]], *args: Any, **kwargs: Any) -> T: ...
+
+    @overload
+    def get_fact(self, name_or_cls: str, *args: Any, **kwargs: Any) -> Any: ...
+
+    def get_fact(self, name_or_cls: Any, *args: Any, **kwargs: Any) -> Any:
+        """The value of a fact on this host.
+
+        Args:
+            name_or_cls: the fact's class, or its name, such as ``server.Home``
+            args: the fact's own arguments
+            kwargs: likewise, and global arguments (``_sudo`` …), which inside an operation are by default the operation's
+
+        Raises:
+            FactError: it could not be read
+        """
+        return get_fact(self.state, self, name_or_cls, args=args, kwargs=kwargs)
+
+    # Connection
+
+    def make_connector(self) -> BaseConnector:
+        """The host's connector; the first call checks the data that it reads.
+
+        Raises:
+            ConnectorDataTypeError: a value has the wrong type
+        """
+        if not hasattr(self, "connector"):
+            self.connector = self.connector_cls(self.state, self)
+        return self.connector
+
+    def connect(self, reason: str | None = None, show_errors: bool = True, raise_exceptions: bool = False) -> bool:
+        """Connect, unless connected.
+
+        Args:
+            reason: why, if it is in the middle of a run
+            show_errors: whether callback handlers are told of an error
+            raise_exceptions: whether an error is raised as well
+
+        Returns whether the host is connected now.
+        """
+        if self.connected:
+            return True
+        self.state.trigger_callbacks("host_before_connect", self)
+        try:
+            connector = self.make_connector()
+            try:
+                connector.connect()
+            except (PyinfraError, KeyboardInterrupt):
+                raise
+            except Exception as error:
+                message = f"{type(connector).__name__}.connect failed: {type(error).__name__}: {error}"
+                raise ConnectError(message) from error
+        except ConnectError as error:
+            self.state.connect_failures[self] = error
+            if show_errors:
+                self.state.trigger_callbacks("host_connect_error", self, error)
+            if raise_exceptions:
+                raise
+            return False
+        self.connected = True
+        self.connect_reason = reason
+        self.state.connect_failures.pop(self, None)
+        self.state.epoch += 1
+        self.state.trigger_callbacks("host_connect", self)
+        return True
+
+    def disconnect(self) -> None:
+        """Disconnect, if connected; :meth:`connect` connects again."""
+        if not (self.connected or self.broken):
+            return
+        self.connected = self.broken = False
+        self.state.epoch += 1
+        try:
+            self.connector.disconnect()
+        finally:
+            self.state.trigger_callbacks("host_disconnect", self)
+
+    def lost(self, error: ConnectError) -> None:
+        """Take note that the connection broke: nothing more is sent over it."""
+        if self.connected:
+            self.connected = False
+            self.broken = True
+            self.state.trigger_callbacks("host_connect_lost", self, error)
+
+    # Commands and files
+
+    def run_shell_command(
+        self,
+        command: str | StringCommand,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Any,
+    ) -> tuple[bool, CommandOutput]:
+        """Run a command as it is, with no defaults from configuration or data.
+
+        Args:
+            command: what to run
+            print_output: whether to show the output as it comes
+            print_input: whether to show the command
+            arguments: connector arguments (``_sudo`` …)
+
+        Returns whether it succeeded, and its output.
+        """
+        if not isinstance(command, StringCommand):
+            command = StringCommand(command)
+        with self.state.changing():
+            return self._connected_connector().run_shell_command(command, print_output, print_input, **arguments)
+
+    def put_file(self, *args: Any, **kwargs: Any) -> bool:
+        """Copy a local file, or a file object, to the host; see :meth:`BaseConnector.put_file`."""
+        with self.state.changing():
+            return self._connected_connector().put_file(*args, **kwargs)
+
+    def get_file(self, *args: Any, **kwargs: Any) -> bool:
+        """Copy a file from the host to a local file or file object; see :meth:`BaseConnector.get_file`."""
+        return self._connected_connector().get_file(*args, **kwargs)
+
+    def check_can_rsync(self) -> None:
+        """Raise an error, unless the host's connector can use rsync."""
+        self._connected_connector().check_can_rsync()
+
+    def rsync(self, *args: Any, **kwargs: Any) -> bool:
+        """Copy a local folder to the host; see :meth:`BaseConnector.rsync`."""
+        with self.state.changing():
+            return self._connected_connector().rsync(*args, **kwargs)
+
+    def _connected_connector(self) -> BaseConnector:
+        if not self.connected:
+            raise ConnectError(f"Host {self.name} is not connected")
+        return self.connector

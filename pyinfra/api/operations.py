@@ -1,0 +1,347 @@
+"""Running the recorded operations: one after the other, each on all its hosts together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.pool import Pool
+
+from pyinfra import logger
+from pyinfra.connectors.util import CommandOutput
+from pyinfra.context import ctx_host, ctx_state
+
+from .command import FunctionCommand, PyinfraCommand, StringCommand
+from .exceptions import ConnectError, NestedOperationError, PyinfraError
+from .facts import FactReadError
+from .operation import commands_of
+from .state import HostFailure
+
+if TYPE_CHECKING:
+    from .arguments import Arguments
+    from .host import Host
+    from .state import State, StateOperationHostData
+
+
+def _is_transport_error(error: BaseException) -> bool:
+    """Whether an error is one by which connectors fail a command: a time-out, the system's, or paramiko's."""
+    paramiko = sys.modules.get("paramiko")
+    transport_errors = (OSError, TimeoutError) if paramiko is None else (OSError, TimeoutError, paramiko.SSHException)
+    return isinstance(error, transport_errors)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One try of an operation on a host."""
+
+    succeeded: bool = True
+    # All commands that ran, and how many of them went well
+    commands: list[Any] = field(default_factory=list)
+    succeeded_count: int = 0
+    outputs: list[CommandOutput] = field(default_factory=list)
+    failure: HostFailure | None = None
+
+    def combined_output(self) -> CommandOutput:
+        """The output of all commands in one."""
+        if len(self.outputs) == 1:
+            return self.outputs[0]
+        return CommandOutput([line for output in self.outputs for line in output.combined_lines])
+
+
+class _HostOperation:
+    """An operation on one host, from its conditions to its results."""
+
+    __slots__ = ("arguments", "host", "is_nested", "op_data", "op_hash", "state")
+
+    def __init__(self, state: State, host: Host, op_hash: str) -> None:
+        self.state = state
+        self.host = host
+        self.op_hash = op_hash
+        self.op_data: StateOperationHostData = state.ops[host][op_hash]
+        self.arguments: Arguments = self.op_data.global_arguments  # type: ignore[assignment]
+        self.is_nested = self.op_data.parent_op_hash is not None
+
+    def run(self) -> bool:
+        """Run it, with retries; returns whether the host goes on."""
+        host, state = self.host, self.state
+        state.trigger_callbacks("operation_host_start", host, self.op_hash)
+        before = host.executing_op_hash, host.nested_executing_op_hash
+        host.executing_op_hash = self.op_hash
+        if self.is_nested:
+            host.nested_executing_op_hash = self.op_hash
+        try:
+            return self._run_conditionally()
+        finally:
+            host.executing_op_hash, host.nested_executing_op_hash = before
+
+    def _run_conditionally(self) -> bool:
+        if self.arguments["_if"]:
+            try:
+                if not all(condition() for condition in self.arguments["_if"]):
+                    self._finish(_Attempt(), 0)
+                    return True
+            except Exception as error:
+                attempt = _Attempt(succeeded=False, failure=self._failure(error=error))
+                return self._finish(attempt, 0)
+
+        retries = self.arguments["_retries"] or 0
+        tries = 0
+        while True:
+            attempt = self._attempt()
+            if tries >= retries or self.state.interrupted or self.host.broken or not self._wants_retry(attempt):
+                return self._finish(attempt, tries)
+            tries += 1
+            self.state.trigger_callbacks("operation_host_retry", self.host, self.op_hash, tries, retries)
+            gevent.sleep(self.arguments["_retry_delay"] or 0)
+
+    def _wants_retry(self, attempt: _Attempt) -> bool:
+        """Whether a try that ended like this is to be followed by another."""
+        if not attempt.succeeded:
+            return True
+        retry_until = self.arguments["_retry_until"]
+        if retry_until is None:
+            return False
+        output = attempt.combined_output()
+        try:
+            return not retry_until(
+                {
+                    "stdout_lines": output.stdout_lines,
+                    "stderr_lines": output.stderr_lines,
+                    "commands": [str(command) for command in attempt.commands],
+                    "executed_commands": len(attempt.commands),
+                    "host": self.host.name,
+                    "operation": ", ".join(sorted(self.state.op_meta[self.op_hash].names)),
+                },
+            )
+        except Exception as error:
+            self.host.log(f"_retry_until failed, not trying again: {type(error).__name__}: {error}", logger.warning)
+            return False
+
+    # One try
+
+    def _attempt(self) -> _Attempt:
+        """Run the operation's generator once, and its commands as they come."""
+        attempt = _Attempt()
+        try:
+            for item in commands_of(self.host, self.op_hash, self.op_data):
+                if self.state.interrupted:
+                    attempt.succeeded = False
+                    attempt.failure = self._failure(error=PyinfraError("Interrupted"))
+                    break
+                command = item if isinstance(item, PyinfraCommand) else StringCommand(str(item).strip())
+                if not self._run_command(command, attempt):
+                    attempt.succeeded = False
+                    if not self.arguments["_continue_on_error"] or self.host.broken:
+                        break
+        except FactReadError as error:
+            attempt.succeeded = False
+            attempt.failure = self._failure(error=error, output=error.output)
+        except Exception as error:
+            attempt.succeeded = False
+            attempt.failure = self._failure(error=error)
+        return attempt
+
+    def _run_command(self, command: PyinfraCommand, attempt: _Attempt) -> bool:
+        """Run one command and take note of how it went."""
+        error: Exception | None = None
+        result: Any = False
+        attempt.commands.append(command)
+        try:
+            with self.state.changing():
+                result = self._execute(command)
+        except ConnectError as lost:
+            error = lost
+            self.host.lost(lost)
+        except NestedOperationError as nested:
+            error = nested
+        except Exception as raised:
+            # What a callback raises fails its host; so does what a connector raises to say that a command failed
+            if not (isinstance(command, FunctionCommand) or _is_transport_error(raised)):
+                raise
+            error = raised
+        success, output = result if isinstance(result, tuple) else (bool(result), None)
+        if output is not None:
+            attempt.outputs.append(output)
+        if success:
+            attempt.succeeded_count += 1
+        elif attempt.failure is None:
+            attempt.failure = self._failure(command, output, error)
+        if self.state.callback_handlers:
+            self.state.trigger_callbacks(
+                "operation_host_command",
+                self.host,
+                self.op_hash,
+                command,
+                success,
+                output,
+                error,
+            )
+        return success
+
+    def _execute(self, command: PyinfraCommand) -> Any:
+        host = self.host
+        if not host.connected:
+            raise ConnectError(f"Host {host.name} is not connected")
+        if not isinstance(command, FunctionCommand):
+            return command.execute(self.state, host, self.arguments.connector)
+        before = host.in_callback_op, host.run_nested
+        host.in_callback_op = True
+        host.run_nested = self._run_nested
+        try:
+            return command.execute(self.state, host, self.arguments.connector)
+        finally:
+            host.in_callback_op, host.run_nested = before
+
+    def _run_nested(self, op_hash: str) -> None:
+        """Run an operation that this one's callback called."""
+        if not run_host_op(self.state, self.host, op_hash):
+            names = ", ".join(sorted(self.state.op_meta[op_hash].names))
+            raise NestedOperationError(f"Nested operation failed: {names}")
+
+    def _failure(
+        self,
+        command: PyinfraCommand | None = None,
+        output: CommandOutput | None = None,
+        error: Exception | None = None,
+    ) -> HostFailure:
+        return HostFailure(
+            host=self.host,
+            op_hash=self.op_hash,
+            command=None if command is None else str(command),
+            exit_code=getattr(output, "exit_code", None),
+            stderr_lines=() if output is None else tuple(output.stderr_lines),
+            error=error,
+        )
+
+    # The end
+
+    def _finish(self, attempt: _Attempt, tries: int) -> bool:
+        """Take note of the outcome and tell of it; returns whether the host goes on."""
+        state, host, op_hash = self.state, self.host, self.op_hash
+        retries = self.arguments["_retries"] or 0
+        self.op_data.operation_meta.set_complete(
+            attempt.succeeded,
+            attempt.commands,
+            attempt.combined_output() if attempt.outputs else None,
+            tries,
+            retries,
+        )
+        results = state.results[host]
+        results.ops += 1
+        if attempt.succeeded:
+            results.success_ops += 1
+            if attempt.commands:
+                state.trigger_callbacks("operation_host_success", host, op_hash, tries)
+            else:
+                state.trigger_callbacks("operation_host_skipped", host, op_hash)
+            return True
+
+        ignored = bool(self.arguments["_ignore_errors"]) and not host.broken
+        if ignored:
+            results.ignored_error_ops += 1
+            if self.arguments["_continue_on_error"] and attempt.succeeded_count:
+                results.partial_ops += 1
+        else:
+            results.error_ops += 1
+            if attempt.failure is not None:
+                state.failures.append(attempt.failure)
+        state.trigger_callbacks("operation_host_error", host, op_hash, tries, retries)
+        return ignored
+
+
+def run_host_op(state: State, host: Host, op_hash: str) -> bool:
+    """Run one operation on one host; returns whether the host goes on (it succeeded, or the error is ignored)."""
+    return _HostOperation(state, host, op_hash).run()
+
+
+def _runs_on(state: State, host: Host, op_hash: str) -> bool:
+    """Whether an operation has yet to run on a host that is still in the run."""
+    op_data = state.ops[host].get(op_hash)
+    return op_data is not None and host in state.active_hosts and not op_data.operation_meta.is_complete()
+
+
+def _run_on_hosts(state: State, hosts: Iterable[Host], pool: Pool, function: Callable[[Host], bool]) -> list[Host]:
+    """Call a function in each host's context; returns the hosts on which it said no or raised, in order."""
+
+    def call(host: Host) -> bool:
+        ctx_host.set(host)
+        return function(host)
+
+    greenlets = [(host, pool.spawn(call, host)) for host in hosts]
+    for _, greenlet in greenlets:
+        greenlet.join()
+    return [host for host, greenlet in greenlets if not greenlet.get()]
+
+
+def _run_op(state: State, op_hash: str) -> None:
+    """Run one operation on all its hosts, as its global arguments say."""
+    op_meta = state.op_meta[op_hash]
+    if op_meta.parent_op_hash is not None:
+        return
+    hosts = [host for host in state.inventory if _runs_on(state, host, op_hash)]
+    if not hosts or state.interrupted:
+        return
+    arguments = op_meta.global_arguments
+    state.trigger_callbacks("operation_start", op_hash)
+    if arguments["_run_once"]:
+        hosts, others = hosts[:1], hosts[1:]
+        for host in others:
+            state.ops[host][op_hash].operation_meta.set_complete(True, [], None)
+
+    def run(host: Host) -> bool:
+        return state.interrupted or run_host_op(state, host, op_hash)
+
+    if arguments["_serial"]:
+        failed = [host for host in hosts if _run_on_hosts(state, [host], state.pool, run)]
+    else:
+        own_limit = arguments["_parallel"]
+        pool = Pool(own_limit) if own_limit and own_limit != state.config.PARALLEL else state.pool
+        failed = _run_on_hosts(state, hosts, pool, run)
+    state.trigger_callbacks("operation_end", op_hash)
+    state.fail_hosts(failed)
+
+
+def _run_all_on_host(state: State, host: Host) -> bool:
+    """Run all of a host's operations, waiting for no other host; returns whether none failed."""
+    for op_hash in state.get_op_order():
+        if state.op_meta[op_hash].parent_op_hash is not None or not _runs_on(state, host, op_hash):
+            continue
+        if state.interrupted:
+            return True
+        state.trigger_callbacks("operation_start", op_hash)
+        succeeded = run_host_op(state, host, op_hash)
+        state.trigger_callbacks("operation_end", op_hash)
+        if not succeeded:
+            return False
+    return True
+
+
+def run_ops(state: State, serial: bool = False, no_wait: bool = False) -> None:
+    """Run all operations that have not run yet.
+
+    Args:
+        state: the run
+        serial: host by host, each through all operations
+        no_wait: all hosts at once, none waiting for another after an operation
+
+    Raises:
+        PyinfraError: no host is left, or too many failed
+    """
+    state.is_executing = True
+    try:
+        with ctx_state.use(state):
+            if serial:
+                for host in state.inventory.get_active_hosts():
+                    state.fail_hosts(_run_on_hosts(state, [host], state.pool, lambda each: _run_all_on_host(state, each)))
+            elif no_wait:
+                hosts = state.inventory.get_active_hosts()
+                failed = _run_on_hosts(state, hosts, state.pool, lambda each: _run_all_on_host(state, each))
+                state.fail_hosts(failed)
+            else:
+                for op_hash in state.get_op_order():
+                    _run_op(state, op_hash)
+    finally:
+        state.is_executing = False

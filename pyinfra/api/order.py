@@ -1,0 +1,77 @@
+"""Where an operation stands in the deploy code, and how the hosts' own orders become one."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from types import FrameType
+
+from .exceptions import PyinfraError
+
+_OWN_FOLDERS = tuple(
+    os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), package) + os.sep
+    for package in ("pyinfra", "pyinfra_cli")
+)
+# Whether the code in a file is pyinfra's own: asked for every frame of every operation call
+_is_own: dict[str, bool] = {}
+
+
+def call_lines(frame: FrameType | None) -> list[int]:
+    """The line numbers of the calls that lead to ``frame``, outermost first, pyinfra's own left out."""
+    lines = []
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        own = _is_own.get(filename)
+        if own is None:
+            own = _is_own[filename] = os.path.abspath(filename).startswith(_OWN_FOLDERS)
+        if not own:
+            lines.append(frame.f_lineno)
+        frame = frame.f_back
+    lines.reverse()
+    return lines
+
+
+def merge_orders(
+    chains: Iterable[tuple[str, ...]],
+    positions: Mapping[str, tuple[int, ...]],
+    names: Mapping[str, str],
+) -> list[str]:
+    """One order of operations that keeps each host's own; where that leaves a choice, the earlier position is first.
+
+    Args:
+        chains: each host's operations, in its order (hosts that agree need to be given once)
+        positions: each operation's place in the deploy code
+        names: what to call the operations in an error
+    """
+    followers: dict[str, set[str]] = defaultdict(set)
+    blockers: dict[str, int] = {}
+    for chain in chains:
+        for op_hash in chain:
+            blockers.setdefault(op_hash, 0)
+        for before, after in zip(chain, chain[1:]):
+            if after not in followers[before]:
+                followers[before].add(after)
+                blockers[after] += 1
+
+    free = [(positions[op_hash], op_hash) for op_hash, count in blockers.items() if not count]
+    heapq.heapify(free)
+    order = []
+    while free:
+        _, op_hash = heapq.heappop(free)
+        order.append(op_hash)
+        for after in followers[op_hash]:
+            blockers[after] -= 1
+            if not blockers[after]:
+                heapq.heappush(free, (positions[after], after))
+
+    if len(order) < len(blockers):
+        placed = set(order)
+        stuck = sorted((positions[op_hash], names[op_hash]) for op_hash in blockers if op_hash not in placed)
+        listed = "\n".join(f"   - {name} (line {', '.join(map(str, position[1:]))})" for position, name in stuck)
+        raise PyinfraError(
+            "The hosts run these operations in orders that contradict each other, so there is none for all of them:\n"
+            f"{listed}\nOperations in a loop whose items differ between hosts need `for x in host.loop(items)`.",
+        )
+    return order

@@ -1,0 +1,437 @@
+"""The state of one run: its hosts, the operations recorded for them, and what became of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.pool import Pool
+
+from pyinfra.context import ctx_state
+
+from .config import Config
+from .exceptions import PyinfraError
+from .order import merge_orders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyinfra.connectors.util import CommandOutput
+
+    from .arguments import AllArguments
+    from .command import PyinfraCommand
+    from .host import Host
+    from .inventory import Inventory
+    from .operation import OperationMeta
+
+
+class StateStage(IntEnum):
+    """The stages of a run, in order."""
+
+    Setup = 1
+    Connect = 2
+    Prepare = 3
+    Execute = 4
+    Disconnect = 5
+
+
+class BaseStateCallback:
+    """What a run tells those who listen; override what you need and pass it to :meth:`State.add_callback_handler`."""
+
+    @staticmethod
+    def stage_start(state: State, stage: StateStage) -> None:
+        """A stage begins."""
+
+    @staticmethod
+    def host_before_connect(state: State, host: Host) -> None:
+        """A host is about to be connected."""
+
+    @staticmethod
+    def host_connect(state: State, host: Host) -> None:
+        """A host is connected."""
+
+    @staticmethod
+    def host_connect_error(state: State, host: Host, error: Exception) -> None:
+        """A host could not be connected."""
+
+    @staticmethod
+    def host_connect_lost(state: State, host: Host, error: Exception) -> None:
+        """The connection to a host broke while it was in use."""
+
+    @staticmethod
+    def host_disconnect(state: State, host: Host) -> None:
+        """A host is disconnected."""
+
+    @staticmethod
+    def host_warning(state: State, host: Host, message: str) -> None:
+        """Something about a host that people should know."""
+
+    @staticmethod
+    def host_failed(state: State, host: Host) -> None:
+        """A host failed and runs no more operations."""
+
+    @staticmethod
+    def host_fact_loaded(state: State, host: Host, fact_name: str, args_text: str, cached: bool) -> None:
+        """A fact was read from a host, or taken from the run's cache."""
+
+    @staticmethod
+    def host_fact_error(
+        state: State,
+        host: Host,
+        fact_name: str,
+        args_text: str,
+        output: CommandOutput | None,
+        error: Exception | None,
+    ) -> None:
+        """A fact could not be read."""
+
+    @staticmethod
+    def operation_host_ready(state: State, host: Host, op_hash: str) -> None:
+        """An operation was recorded for a host."""
+
+    @staticmethod
+    def operation_start(state: State, op_hash: str) -> None:
+        """An operation begins, on all its hosts."""
+
+    @staticmethod
+    def operation_host_start(state: State, host: Host, op_hash: str) -> None:
+        """An operation begins on a host."""
+
+    @staticmethod
+    def operation_host_noop(state: State, host: Host, op_hash: str | None, description: str) -> None:
+        """An operation says why it has nothing to do on a host."""
+
+    @staticmethod
+    def operation_host_command(
+        state: State,
+        host: Host,
+        op_hash: str,
+        command: PyinfraCommand,
+        success: bool,
+        output: CommandOutput | None,
+        error: Exception | None,
+    ) -> None:
+        """One of an operation's commands has ended on a host."""
+
+    @staticmethod
+    def operation_host_skipped(state: State, host: Host, op_hash: str) -> None:
+        """An operation ended on a host without having had anything to do."""
+
+    @staticmethod
+    def operation_host_success(state: State, host: Host, op_hash: str, retry_count: int = 0) -> None:
+        """An operation changed a host."""
+
+    @staticmethod
+    def operation_host_error(
+        state: State,
+        host: Host,
+        op_hash: str,
+        retry_count: int = 0,
+        max_retries: int = 0,
+    ) -> None:
+        """An operation failed on a host, be the error ignored or not."""
+
+    @staticmethod
+    def operation_host_retry(state: State, host: Host, op_hash: str, retry_num: int, max_retries: int) -> None:
+        """An operation is about to be tried again on a host."""
+
+    @staticmethod
+    def operation_end(state: State, op_hash: str) -> None:
+        """An operation has ended on all its hosts."""
+
+
+@dataclass(slots=True)
+class StateOperationMeta:
+    """An operation, on whichever hosts it runs."""
+
+    op_order: tuple[int, ...]
+    names: set[str] = field(default_factory=set)
+    args: list[str] = field(default_factory=list)
+    global_arguments: AllArguments = field(default_factory=dict)  # type: ignore[assignment]
+    # The operation whose callback called this one
+    parent_op_hash: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class StateOperationHostData:
+    """An operation as one host runs it."""
+
+    command_generator: Callable[[], Iterator[Any]]
+    global_arguments: AllArguments
+    operation_meta: OperationMeta
+    parent_op_hash: str | None = None
+    # Data defaults of the @deploy functions around the call
+    deploy_data: dict[str, Any] | None = None
+    # Whether the generator's facts are read with the operation's global arguments by default
+    sets_in_op: bool = True
+
+
+@dataclass(slots=True)
+class StateHostMeta:
+    """What change detection found on one host: counts of operations."""
+
+    ops: int = 0
+    ops_change: int = 0
+    ops_no_change: int = 0
+    op_hashes: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class StateHostResults:
+    """What became of the operations on one host: counts."""
+
+    ops: int = 0
+    success_ops: int = 0
+    error_ops: int = 0
+    ignored_error_ops: int = 0
+    partial_ops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HostFailure:
+    """An error that was not ignored: where it happened and what the host said."""
+
+    host: Host
+    op_hash: str | None
+    command: str | None = None
+    exit_code: int | None = None
+    stderr_lines: tuple[str, ...] = ()
+    error: Exception | None = None
+
+
+class State:
+    """One run over an inventory.
+
+    Args:
+        inventory: the hosts; without it, call :meth:`init` later
+        config: the settings; defaults without it
+        check_for_changes: whether operations find out while preparing if they would change anything
+        kwargs: passed to :meth:`init`
+    """
+
+    inventory: Inventory
+    config: Config
+    pool: Pool
+
+    initialised: bool = False
+    current_stage: StateStage = StateStage.Setup
+    stage_warnings: dict[StateStage, int]
+    is_executing: bool = False
+    check_for_changes: bool = True
+    print_noop_info: bool = False
+    print_fact_info: bool = False
+    print_input: bool = False
+    print_fact_input: bool = False
+    print_output: bool = False
+    print_fact_output: bool = False
+    # The folder that deploy files are relative to, and the files that are being loaded
+    cwd: str | None = None
+    current_deploy_filename: str | None = None
+    current_exec_filename: str | None = None
+    current_op_file_number: int = 0
+    # Asked when hosts failed and others are left: whether to end the run
+    should_raise_failed_hosts: Callable[[State], bool] | None = None
+
+    def __init__(
+        self,
+        inventory: Inventory | None = None,
+        config: Config | None = None,
+        check_for_changes: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self.check_for_changes = check_for_changes
+        self.stage_warnings = defaultdict(int)
+        self.callback_handlers: list[Any] = []
+        self.interrupted = False
+        # Moves with everything that may change anything: facts read before are dead (see factcache.py)
+        self.epoch = 0
+        if inventory is not None:
+            self.init(inventory, config, **kwargs)
+
+    def init(self, inventory: Inventory, config: Config | None, initial_limit: Iterable[Host] | None = None) -> None:
+        """Begin with these hosts and settings; ``initial_limit`` are the hosts to work on, all by default."""
+        self.inventory = inventory
+        self.config = Config() if config is None else config
+        self.pool = Pool(self.config.PARALLEL or None)
+        self.limit_hosts: list[Host] | None = None if initial_limit is None else list(initial_limit)
+        self._limit_set = None if self.limit_hosts is None else set(self.limit_hosts)
+
+        self.activated_hosts: set[Host] = set()
+        self.active_hosts: set[Host] = set()
+        self.failed_hosts: set[Host] = set()
+        self.connect_failures: dict[Host, Exception] = {}
+        self.failures: list[HostFailure] = []
+
+        self.op_meta: dict[str, StateOperationMeta] = {}
+        self.ops: dict[Host, dict[str, StateOperationHostData]] = {}
+        self.meta: dict[Host, StateHostMeta] = {}
+        self.results: dict[Host, StateHostResults] = {}
+        self._order: tuple[int, list[str]] = (-1, [])
+        self._recorded = 0
+
+        inventory.state = self
+        for host in inventory:
+            self.ops[host] = {}
+            self.meta[host] = StateHostMeta()
+            self.results[host] = StateHostResults()
+            host.init(self)
+        self.initialised = True
+        if not ctx_state.isset():
+            ctx_state.set_base(self)
+
+    # Events
+
+    def add_callback_handler(self, handler: Any) -> None:
+        """Have a :class:`BaseStateCallback` (a class or an object) told of everything."""
+        self.callback_handlers.append(handler)
+
+    def trigger_callbacks(self, method_name: str, *args: Any, **kwargs: Any) -> None:
+        """Tell all handlers; one that lacks the method is passed over."""
+        for handler in self.callback_handlers:
+            method = getattr(handler, method_name, None)
+            if method is not None:
+                method(self, *args, **kwargs)
+
+    def set_stage(self, stage: StateStage) -> None:
+        """Go on to a later stage."""
+        if stage < self.current_stage:
+            raise PyinfraError(f"Cannot go back from stage {self.current_stage.name} to {stage.name}")
+        self.current_stage = stage
+        self.trigger_callbacks("stage_start", stage)
+
+    def increment_warning_counter(self) -> None:
+        """Count one warning in this stage."""
+        self.stage_warnings[self.current_stage] += 1
+
+    def get_warning_counter(self) -> int:
+        """How many warnings this stage has had."""
+        return self.stage_warnings[self.current_stage]
+
+    def should_check_for_changes(self) -> bool:
+        """Whether an operation that is recorded now finds out if it would change anything."""
+        return self.check_for_changes
+
+    # Ending early
+
+    def interrupt(self) -> None:
+        """Stop after the commands that are under way."""
+        self.interrupted = True
+
+    def kill_running(self) -> None:
+        """End what runs on the hosts now, as far as their connectors can."""
+        for host in self.inventory.iter_activated_hosts():
+            kill = getattr(host.connector, "kill_running", None)
+            if host.connected and kill is not None:
+                gevent.spawn(kill)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Around everything that may change anything anywhere: facts that were read before are read again."""
+        self.epoch += 1
+        try:
+            yield
+        finally:
+            self.epoch += 1
+
+    # Operations
+
+    def record_operation(self, host: Host, op_hash: str, op_data: StateOperationHostData) -> None:
+        """Add an operation to a host's, after all it has."""
+        self.ops[host][op_hash] = op_data
+        meta = self.meta[host]
+        meta.ops += 1
+        meta.op_hashes.add(op_hash)
+        self._recorded += 1
+
+    def get_op_order(self) -> list[str]:
+        """The hashes of all operations, in the order in which they run."""
+        version, order = self._order
+        if version != self._recorded:
+            order = self._merge_order()
+            self._order = (self._recorded, order)
+        return list(order)
+
+    def _merge_order(self) -> list[str]:
+        chains = {
+            tuple(op_hash for op_hash, op_data in self.ops[host].items() if op_data.parent_op_hash is None): None
+            for host in self.inventory
+        }
+        children: dict[str, list[str]] = defaultdict(list)
+        for op_hash, op_meta in self.op_meta.items():
+            if op_meta.parent_op_hash is not None:
+                children[op_meta.parent_op_hash].append(op_hash)
+        positions = {op_hash: op_meta.op_order for op_hash, op_meta in self.op_meta.items()}
+        names = {op_hash: ", ".join(sorted(op_meta.names)) for op_hash, op_meta in self.op_meta.items()}
+        order: list[str] = []
+        waiting = list(reversed(merge_orders(chains, positions, names)))
+        while waiting:
+            op_hash = waiting.pop()
+            order.append(op_hash)
+            waiting.extend(reversed(children.get(op_hash, ())))
+        return order
+
+    def get_op_meta(self, op_hash: str) -> StateOperationMeta:
+        """An operation, on whichever hosts it runs."""
+        return self.op_meta[op_hash]
+
+    def get_meta_for_host(self, host: Host) -> StateHostMeta:
+        """What change detection found on a host."""
+        return self.meta[host]
+
+    def get_results_for_host(self, host: Host) -> StateHostResults:
+        """What became of the operations on a host."""
+        return self.results[host]
+
+    def get_op_data_for_host(self, host: Host, op_hash: str) -> StateOperationHostData:
+        """An operation as a host runs it."""
+        return self.ops[host][op_hash]
+
+    def set_op_data_for_host(self, host: Host, op_hash: str, op_data: StateOperationHostData) -> None:
+        """Put an operation among those of a host."""
+        self.record_operation(host, op_hash, op_data)
+
+    # Hosts
+
+    def is_host_in_limit(self, host: Host) -> bool:
+        """Whether a host is one to work on."""
+        return self._limit_set is None or host in self._limit_set
+
+    def activate_host(self, host: Host) -> None:
+        """Take a connected host into the run."""
+        self.activated_hosts.add(host)
+        self.active_hosts.add(host)
+
+    def fail_hosts(self, hosts_to_fail: Iterable[Host], activated_count: int | None = None) -> None:
+        """Take hosts out of the run.
+
+        Args:
+            hosts_to_fail: the hosts that failed
+            activated_count: of how many hosts; those activated by default
+
+        Raises:
+            PyinfraError: no host is left, or more than ``FAIL_PERCENT`` have failed
+        """
+        failing = set(hosts_to_fail) - self.failed_hosts
+        if not failing:
+            return
+        count = activated_count or len(self.activated_hosts)
+        self.failed_hosts |= failing
+        self.active_hosts -= failing
+        for host in self.inventory:
+            if host in failing:
+                self.trigger_callbacks("host_failed", host)
+
+        if not self.active_hosts:
+            raise PyinfraError("No hosts remaining!")
+        limit = self.config.FAIL_PERCENT
+        if limit is not None:
+            percent = (1 - len(self.active_hosts) / count) * 100
+            if percent > limit:
+                raise PyinfraError(f"Over {limit}% of hosts failed ({percent:.0f}%)")
+        elif self.should_raise_failed_hosts is not None and self.should_raise_failed_hosts(self):
+            raise PyinfraError("Stopped because hosts failed")
