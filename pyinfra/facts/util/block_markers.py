@@ -1,0 +1,44 @@
+"""The lines around a block of text that pyinfra keeps in a file, and how ``awk`` is told of them."""
+
+from __future__ import annotations
+
+import re
+
+from pyinfra.api.command import QuotePath
+
+DEFAULT_MARKER = "# {mark} PYINFRA BLOCK"
+DEFAULT_BEGIN = "BEGIN"
+DEFAULT_END = "END"
+
+_PATTERN_SYNTAX = re.compile(r"[\\/.\[()*+?{^$|]")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+
+
+def block_marker_lines(marker: str | None, begin: str | None, end: str | None) -> tuple[str, str]:
+    """The lines before and after a block.
+
+    Args:
+        marker: their text, in which ``{mark}`` stands for ``begin`` or ``end``
+        begin: ``BEGIN`` by default
+        end: ``END`` by default
+
+    Raises:
+        ValueError: they would be the same, or more than a line each
+    """
+    text = marker or DEFAULT_MARKER
+    lines = text.replace("{mark}", begin or DEFAULT_BEGIN), text.replace("{mark}", end or DEFAULT_END)
+    if lines[0] == lines[1]:
+        raise ValueError(f"block markers must differ, both are {lines[0]!r}: put {{mark}} into `marker`")
+    if "\n" in lines[0] or "\n" in lines[1]:
+        raise ValueError(f"block markers must be single lines, not {lines[0]!r} and {lines[1]!r}")
+    return lines
+
+
+def awk_pattern(text: str) -> str:
+    """An ``awk`` pattern of the lines that hold ``text``."""
+    return f"/{_PATTERN_SYNTAX.sub(lambda found: chr(92) + found[0], text)}/"
+
+
+def awk_file(path: str) -> QuotePath:
+    """A file among the operands of ``awk``, which would take ``name=value`` for an assignment."""
+    return QuotePath(f"./{path}" if _ASSIGNMENT.match(path) else path)
