@@ -7,38 +7,37 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+# As themselves, so that type checkers take them for names of this package
 if TYPE_CHECKING:
-    from .command import (
-        FileDownloadCommand,
-        FileUploadCommand,
-        FunctionCommand,
-        MaskString,
-        QuoteString,
-        RsyncCommand,
-        StringCommand,
-    )
-    from .config import Config
-    from .deploy import deploy
-    from .exceptions import (
-        DeployError,
-        FactError,
-        FactNotCollected,
-        FactPreconditionError,
-        FactProcessError,
-        FactTypeError,
-        FactValueError,
-        InventoryError,
-        MissingCommandError,
-        OperationError,
-        OperationTypeError,
-        OperationValueError,
-    )
-    from .facts import FactBase, ShortFactBase
-    from .hiddenvalue import HiddenValue
-    from .host import Host
-    from .inventory import Inventory
-    from .operation import operation
-    from .state import BaseStateCallback, State
+    from .command import FileDownloadCommand as FileDownloadCommand
+    from .command import FileUploadCommand as FileUploadCommand
+    from .command import FunctionCommand as FunctionCommand
+    from .command import MaskString as MaskString
+    from .command import QuoteString as QuoteString
+    from .command import RsyncCommand as RsyncCommand
+    from .command import StringCommand as StringCommand
+    from .config import Config as Config
+    from .deploy import deploy as deploy
+    from .exceptions import DeployError as DeployError
+    from .exceptions import FactError as FactError
+    from .exceptions import FactNotCollected as FactNotCollected
+    from .exceptions import FactPreconditionError as FactPreconditionError
+    from .exceptions import FactProcessError as FactProcessError
+    from .exceptions import FactTypeError as FactTypeError
+    from .exceptions import FactValueError as FactValueError
+    from .exceptions import InventoryError as InventoryError
+    from .exceptions import MissingCommandError as MissingCommandError
+    from .exceptions import OperationError as OperationError
+    from .exceptions import OperationTypeError as OperationTypeError
+    from .exceptions import OperationValueError as OperationValueError
+    from .facts import FactBase as FactBase
+    from .facts import ShortFactBase as ShortFactBase
+    from .hiddenvalue import HiddenValue as HiddenValue
+    from .host import Host as Host
+    from .inventory import Inventory as Inventory
+    from .operation import operation as operation
+    from .state import BaseStateCallback as BaseStateCallback
+    from .state import State as State
 
 _HOMES = {
     "command": (

@@ -1,0 +1,1 @@
+"""How fast pyinfra is, and how much memory it takes: ``benchmarks/run``."""

@@ -1,0 +1,9 @@
+"""The works, in the order in which they run."""
+
+from __future__ import annotations
+
+from ..work import Work
+from . import engine, far, put, session, ssh, start
+
+_MODULES = (start, engine, ssh, far, put, session)
+WORKS: dict[str, Work] = {work.name: work for module in _MODULES for work in module.WORKS}
