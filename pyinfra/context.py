@@ -1,7 +1,7 @@
 """What deploy code finds as ``host``, ``state``, ``inventory`` and ``config``.
 
-``host`` and ``config`` belong to the greenlet (or thread) that sets them, since all hosts are worked on at once; ``state`` and
-``inventory`` are the process's, so that greenlets and threads that users start see them too.
+``host`` and ``config`` belong to the greenlet (or thread) that sets them, since all hosts are worked on at once;
+``state`` and ``inventory`` are the process's, so that greenlets and threads that users start see them too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class ProcessSlot:
         """Put a value there."""
         self.value = value
 
-    set_base = set
+    def set_base(self, value: Any) -> None:
+        """Put a value there, which is all there is."""
+        self.value = value
 
 
 class GreenletSlot:
@@ -129,7 +131,7 @@ class ContextObject:
         return self._target()[key]
 
     @property
-    def __class__(self) -> Any:
+    def __class__(self) -> Any:  # type: ignore[misc]
         # isinstance(host, Host) holds while a host is set
         target = object.__getattribute__(self, "_context").get()
         return ContextObject if target is None else type(target)

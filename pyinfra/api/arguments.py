@@ -202,14 +202,18 @@ class Arguments(dict[str, Any]):
 
     __slots__ = ("_connector", "fact_key")
 
+    _connector: ConnectorArguments
+    # Stands for those that a fact is read with (see facts.py)
+    fact_key: Any
+
     @property
     def connector(self) -> ConnectorArguments:
         """Those that a connector gets with a command."""
         try:
-            return self._connector  # type: ignore[no-any-return]
+            return self._connector
         except AttributeError:
-            self._connector = {key: self[key] for key in CONNECTOR_ARGUMENT_KEYS}
-            return self._connector  # type: ignore[return-value]
+            self._connector = cast(ConnectorArguments, {key: self[key] for key in CONNECTOR_ARGUMENT_KEYS})
+            return self._connector
 
 
 def _finished(config: Config, values: dict[str, Any]) -> Arguments:

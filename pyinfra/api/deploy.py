@@ -36,7 +36,7 @@ def deploy(
     """
     if name is not None and not isinstance(name, str):
         raise PyinfraError(
-            "The `deploy` decorator must be called, ie `@deploy()`, or `@deploy(\"Name\")`",
+            'The `deploy` decorator must be called, ie `@deploy()`, or `@deploy("Name")`',
         )
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:

@@ -6,7 +6,6 @@ import inspect
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -33,7 +32,9 @@ T = TypeVar("T")
 
 MISSING_PROGRAM = "##PYINFRA_NOCMD##"
 # What sudo and su say of a user that an earlier operation may be about to create
-_NO_SUCH_USER = re.compile(r"(?:sudo|sudo-rs|su|doas|dzdo): .*(?:unknown user|user .* does not exist|no such user)", re.I)
+_NO_SUCH_USER = re.compile(
+    r"(?:sudo|sudo-rs|su|doas|dzdo): .*(?:unknown user|user .* does not exist|no such user)", re.I
+)
 # An operation's standard input, exit codes and retries are about its own commands, not about the facts that it reads
 _OPERATION_ONLY = frozenset({"_stdin", "_success_exit_codes", "_retries", "_retry_delay", "_retry_until"})
 _FACT_ARGUMENT_KEYS = tuple(key for key in CONNECTOR_ARGUMENT_KEYS if key not in _OPERATION_ONLY)
@@ -57,8 +58,8 @@ class FactBase(Generic[T]):
     abstract: bool = True
     # The program that runs the command, instead of the one configured
     shell_executable: str | None = None
-    # Whether a value may serve several operations while nothing changes: pyinfra's own facts, unless they say otherwise, and those
-    # of other packages that say so
+    # Whether a value may serve several operations while nothing changes: so for pyinfra's own facts, unless they say
+    # otherwise, and for those of other packages that say so
     cacheable: bool = False
 
     def __init_subclass__(cls) -> None:
@@ -68,10 +69,9 @@ class FactBase(Generic[T]):
             parents = [base for base in cls.__bases__ if base is not FactBase and issubclass(base, FactBase)]
             own = cls.__module__.startswith("pyinfra.facts.")
             cls.cacheable = own and all(parent.cacheable for parent in parents)
+        if hasattr(cls, "command"):
+            cls.abstract = cls.__dict__.get("abstract", False)
         command = cls.__dict__.get("command")
-        if command is None:
-            return
-        cls.abstract = cls.__dict__.get("abstract", False)
         if callable(command):
             clashes = sorted(all_argument_meta.keys() & inspect.signature(command).parameters.keys())
             if clashes:
@@ -96,7 +96,7 @@ class FactBase(Generic[T]):
 
     def process_pipeline(self, args: Iterable[str], output: Iterable[str]) -> dict[str, T]:
         """Values by argument, from a line each."""
-        return {arg: self.process([line]) for arg, line in zip(args, output)}
+        return {arg: self.process([line]) for arg, line in zip(args, output, strict=False)}
 
 
 class ShortFactBase(Generic[T]):
@@ -114,39 +114,54 @@ class ShortFactBase(Generic[T]):
         return data  # type: ignore[no-any-return]
 
 
-@lru_cache(maxsize=None)
-def _signature(cls: type[FactBase[Any]]) -> inspect.Signature:
-    """The parameters of a fact, without ``self``."""
-    if not callable(cls.command):
-        return inspect.Signature()
-    signature = inspect.signature(cls.command)
-    if isinstance(inspect.getattr_static(cls, "command"), staticmethod):
-        return signature
-    return signature.replace(parameters=list(signature.parameters.values())[1:])
+class _Form:
+    """How a fact's command is called, worked out once per class."""
+
+    __slots__ = ("defaults", "name", "signature")
+
+    def __init__(self, cls: type[FactBase[Any]]) -> None:
+        self.name = cls.name
+        self.signature = inspect.Signature()
+        if callable(cls.command):
+            self.signature = inspect.signature(cls.command)
+            if not isinstance(inspect.getattr_static(cls, "command"), staticmethod):
+                own = list(self.signature.parameters.values())[1:]
+                self.signature = self.signature.replace(parameters=own)
+        parameters = self.signature.parameters.values()
+        # Parameters and defaults, if all of them can be given by name
+        self.defaults: dict[str, Any] | None = None
+        if all(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters):
+            self.defaults = {parameter.name: parameter.default for parameter in parameters}
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The fact's arguments by name, defaults included."""
+        if self.defaults is not None and not args and kwargs.keys() <= self.defaults.keys():
+            bound = {**self.defaults, **kwargs}
+            if not any(value is inspect.Parameter.empty for value in bound.values()):
+                return bound
+        try:
+            arguments = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise FactTypeError(f"Fact {self.name}: {error}") from None
+        arguments.apply_defaults()
+        return dict(arguments.arguments)
+
+    def call(self, function: Callable[..., Any], bound: dict[str, Any]) -> Any:
+        """Call one of the fact's methods that take the fact's arguments."""
+        if self.defaults is not None:
+            return function(**bound)
+        values = inspect.BoundArguments(self.signature, bound)
+        return function(*values.args, **values.kwargs)
 
 
-@lru_cache(maxsize=None)
-def _defaults(cls: type[FactBase[Any]]) -> dict[str, Any] | None:
-    """A fact's parameters and defaults, if all of them can be given by name and position."""
-    parameters = _signature(cls).parameters.values()
-    if any(parameter.kind is not parameter.POSITIONAL_OR_KEYWORD for parameter in parameters):
-        return None
-    return {parameter.name: parameter.default for parameter in parameters}
+_forms: dict[type[FactBase[Any]], _Form] = {}
 
 
-def _bind(cls: type[FactBase[Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """A fact's arguments by name, defaults included."""
-    defaults = _defaults(cls)
-    if defaults is not None and not args and kwargs.keys() <= defaults.keys():
-        bound = {**defaults, **kwargs}
-        if inspect.Parameter.empty not in bound.values():
-            return bound
-    try:
-        arguments = _signature(cls).bind(*args, **kwargs)
-    except TypeError as error:
-        raise FactTypeError(f"Fact {cls.name}: {error}") from None
-    arguments.apply_defaults()
-    return dict(arguments.arguments)
+def _form(cls: type[FactBase[Any]]) -> _Form:
+    form = _forms.get(cls)
+    if form is None:
+        form = _forms[cls] = _Form(cls)
+    return form
 
 
 def find_fact(name: str) -> type[Any]:
@@ -190,10 +205,7 @@ class _Reading:
 
     def call(self, function: Callable[..., Any]) -> Any:
         """Call one of the fact's methods that take the fact's arguments."""
-        if _defaults(type(self.fact)) is not None:
-            return function(**self.bound)
-        values = inspect.BoundArguments(_signature(type(self.fact)), self.bound)  # type: ignore[arg-type]
-        return function(*values.args, **values.kwargs)
+        return _form(type(self.fact)).call(function, self.bound)
 
     def command(self) -> StringCommand:
         """The command to run, which says so where the program that the fact needs is missing."""
@@ -361,7 +373,7 @@ def get_fact(
     own = kwargs or {}
     if given:
         own = {key: value for key, value in own.items() if key not in given}
-    bound = _bind(cls, tuple(args or ()), own)
+    bound = _form(cls).bind(tuple(args or ()), own)
     arguments, shared = _fact_arguments(host, given)
     values = _connector_arguments(arguments, cls, given)
 

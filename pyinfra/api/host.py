@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from .config import Config
     from .facts import FactBase, ShortFactBase
     from .inventory import Inventory
-    from .operation import OperationMeta
     from .state import State
 
 T = TypeVar("T")
@@ -229,7 +228,7 @@ class Host:
         log_func(f"{self.print_prefix}{message}")
 
     def log_styled(self, message: str, log_func: Callable[[str], Any] = logger.info, **kwargs: Any) -> None:
-        """Log a message under the host's name, in the style that :func:`~pyinfra.api.output.format_text` makes of it."""
+        """Log a message under the host's name, in the style that :func:`pyinfra.api.output.format_text` gives it."""
         self.log(format_text(message, **kwargs), log_func=log_func)
 
     def noop(self, description: str) -> None:
@@ -265,7 +264,7 @@ class Host:
 
     @contextmanager
     def arguments(self, **arguments: Unpack[AllArguments]) -> Iterator[None]:
-        """Give all operations called in the ``with`` block these global arguments, where they have none of their own."""
+        """Give the operations called in the ``with`` block these global arguments, where they have none of their own."""
         before = self.current_deploy_kwargs
         self.current_deploy_kwargs = self.resolve_arguments(arguments)
         try:
@@ -290,14 +289,14 @@ class Host:
         Args:
             name: put before the operations' names, after those of deploys around it
             kwargs: global arguments; all of them are fixed here for the operations inside
-            data: data defaults; those of deploys around it win
+            data: data defaults; they win over those of deploys around it
             in_deploy: whether the code inside counts as a deploy's
         """
         before = (self.in_deploy, self.current_deploy_name, self.current_deploy_kwargs, self.current_deploy_data)
         self.in_deploy = in_deploy
         self.current_deploy_name = f"{self.current_deploy_name} | {name}" if self.current_deploy_name else name
         self.current_deploy_kwargs = self.resolve_arguments(kwargs or {})
-        self.current_deploy_data = {**(data or {}), **(self.current_deploy_data or {})}
+        self.current_deploy_data = {**(self.current_deploy_data or {}), **(data or {})}
         try:
             yield
         finally:
@@ -351,7 +350,7 @@ class Host:
         Args:
             name_or_cls: the fact's class, or its name, such as ``server.Home``
             args: the fact's own arguments
-            kwargs: likewise, and global arguments (``_sudo`` …), which inside an operation are by default the operation's
+            kwargs: likewise, and global arguments (``_sudo`` …), by default those of the operation that asks
 
         Raises:
             FactError: it could not be read

@@ -38,8 +38,8 @@ class Inventory:
     """Hosts, groups and data.
 
     Args:
-        names_data: ``(names, data)``: all hosts (each a name or ``(name, data)``; ``@connector/…`` names expand), and the data
-            of the level ``all``
+        names_data: ``(names, data)``: all hosts (each a name or ``(name, data)``; ``@connector/…`` names expand), and
+            the data of the level ``all``
         override_data: data that wins over everything
         groups: ``name=(names, data)`` or ``name=names``; names that are not among all hosts are no hosts
     """

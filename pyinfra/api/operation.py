@@ -33,7 +33,7 @@ _CLI_MODE = "`{0}` is for API mode: in a deploy that the command line runs, call
 
 
 class OperationMeta:
-    """What is known of one operation on one host: before it runs, whether it may change something; then, what it did."""
+    """What is known of one operation on one host: whether it may change something, and once it ran, what it did."""
 
     __slots__ = (
         "_change_check",
@@ -46,7 +46,7 @@ class OperationMeta:
         "_success",
     )
 
-    def __init__(self, hash: str | None = None, is_change: bool | None = None) -> None:  # noqa: A002 (a public name)
+    def __init__(self, hash: str | None = None, is_change: bool | None = None) -> None:
         self._hash = hash
         self._maybe_change = is_change
         self._change_check: Callable[[], bool] | None = None
@@ -329,7 +329,9 @@ def _record(
 ) -> OperationMeta:
     """Record an operation's call for a host; within a callback of a running operation, run it at once."""
     if state is None or host is None:
-        raise PyinfraError(f"Operation {form.name} was called outside a deploy: pyinfra runs deploy code, or use add_op")
+        raise PyinfraError(
+            f"Operation {form.name} was called outside a deploy: pyinfra runs deploy code, or use add_op"
+        )
     if host.in_op:
         raise PyinfraError(f"Operation {form.name} was called inside another one: use {form.name}._inner(…) there")
 

@@ -106,7 +106,7 @@ class _HostOperation:
             return False
         output = attempt.combined_output()
         try:
-            return not retry_until(
+            done: bool = retry_until(
                 {
                     "stdout_lines": output.stdout_lines,
                     "stderr_lines": output.stderr_lines,
@@ -116,6 +116,7 @@ class _HostOperation:
                     "operation": ", ".join(sorted(self.state.op_meta[self.op_hash].names)),
                 },
             )
+            return not done
         except Exception as error:
             self.host.log(f"_retry_until failed, not trying again: {type(error).__name__}: {error}", logger.warning)
             return False
@@ -155,12 +156,7 @@ class _HostOperation:
         except ConnectError as lost:
             error = lost
             self.host.lost(lost)
-        except NestedOperationError as nested:
-            error = nested
         except Exception as raised:
-            # What a callback raises fails its host; so does what a connector raises to say that a command failed
-            if not (isinstance(command, FunctionCommand) or _is_transport_error(raised)):
-                raise
             error = raised
         success, output = result if isinstance(result, tuple) else (bool(result), None)
         if output is not None:
@@ -211,10 +207,16 @@ class _HostOperation:
             host=self.host,
             op_hash=self.op_hash,
             command=None if command is None else str(command),
+            is_unexpected=error is not None and not self._is_expected(command, error),
             exit_code=getattr(output, "exit_code", None),
             stderr_lines=() if output is None else tuple(output.stderr_lines),
             error=error,
         )
+
+    @staticmethod
+    def _is_expected(command: PyinfraCommand | None, error: Exception) -> bool:
+        """Whether an error is a way to say that something failed: pyinfra's own, a transport's, a callback's."""
+        return isinstance(error, PyinfraError) or isinstance(command, FunctionCommand) or _is_transport_error(error)
 
     # The end
 
@@ -330,16 +332,19 @@ def run_ops(state: State, serial: bool = False, no_wait: bool = False) -> None:
     Raises:
         PyinfraError: no host is left, or too many failed
     """
+
+    def run_all(host: Host) -> bool:
+        return _run_all_on_host(state, host)
+
     state.is_executing = True
     try:
         with ctx_state.use(state):
             if serial:
                 for host in state.inventory.get_active_hosts():
-                    state.fail_hosts(_run_on_hosts(state, [host], state.pool, lambda each: _run_all_on_host(state, each)))
+                    state.fail_hosts(_run_on_hosts(state, [host], state.pool, run_all))
             elif no_wait:
                 hosts = state.inventory.get_active_hosts()
-                failed = _run_on_hosts(state, hosts, state.pool, lambda each: _run_all_on_host(state, each))
-                state.fail_hosts(failed)
+                state.fail_hosts(_run_on_hosts(state, hosts, state.pool, run_all))
             else:
                 for op_hash in state.get_op_order():
                     _run_op(state, op_hash)

@@ -6,6 +6,7 @@ import heapq
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from types import FrameType
 
 from .exceptions import PyinfraError
@@ -50,7 +51,7 @@ def merge_orders(
     for chain in chains:
         for op_hash in chain:
             blockers.setdefault(op_hash, 0)
-        for before, after in zip(chain, chain[1:]):
+        for before, after in pairwise(chain):
             if after not in followers[before]:
                 followers[before].add(after)
                 blockers[after] += 1

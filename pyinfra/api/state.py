@@ -202,6 +202,8 @@ class HostFailure:
     exit_code: int | None = None
     stderr_lines: tuple[str, ...] = ()
     error: Exception | None = None
+    # Whether the error is none that pyinfra, a connector or a callback raises to say that something failed
+    is_unexpected: bool = False
 
 
 class State:
@@ -415,6 +417,7 @@ class State:
 
         Raises:
             PyinfraError: no host is left, or more than ``FAIL_PERCENT`` have failed
+            Exception: no host is left, and this is the unexpected error that one of them failed with
         """
         failing = set(hosts_to_fail) - self.failed_hosts
         if not failing:
@@ -427,6 +430,9 @@ class State:
                 self.trigger_callbacks("host_failed", host)
 
         if not self.active_hosts:
+            for failure in self.failures:
+                if failure.is_unexpected and failure.error is not None:
+                    raise failure.error
             raise PyinfraError("No hosts remaining!")
         limit = self.config.FAIL_PERCENT
         if limit is not None:
