@@ -130,8 +130,8 @@ class ContextObject:
     def __getitem__(self, key: Any) -> Any:
         return self._target()[key]
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
         # isinstance(host, Host) holds while a host is set
         target = object.__getattribute__(self, "_context").get()
         return ContextObject if target is None else type(target)

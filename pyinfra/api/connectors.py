@@ -53,7 +53,9 @@ class ConnectorRegistry(Mapping[str, "type[BaseConnector]"]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """The class of that name, or ``default`` where no connector has it."""
-        return self[name] if name in self else default
+        if name not in self:
+            return default
+        return self[name]
 
     def __getitem__(self, name: str) -> type[BaseConnector]:
         if name not in self._classes:
@@ -160,7 +162,7 @@ def expand_name(name: str) -> Iterator[tuple[str, dict[str, Any], list[str], typ
 def _reached_by(host_name: str, yielded_by: type[BaseConnector]) -> type[BaseConnector]:
     """The connector that reaches a host which another connector named."""
     if host_name.startswith("@"):
-        own_cls = _registry().get(split_connector_name(host_name)[0])
+        own_cls: type[BaseConnector] | None = _registry().get(split_connector_name(host_name)[0])
         if own_cls is not None and own_cls.handles_execution:
             return own_cls
     if yielded_by.handles_execution:

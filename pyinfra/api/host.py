@@ -264,7 +264,7 @@ class Host:
 
     @contextmanager
     def arguments(self, **arguments: Unpack[AllArguments]) -> Iterator[None]:
-        """Give the operations called in the ``with`` block these global arguments, where they have none of their own."""
+        """Give the operations called in the ``with`` block these global arguments, but for those in their own calls."""
         before = self.current_deploy_kwargs
         self.current_deploy_kwargs = self.resolve_arguments(arguments)
         try:

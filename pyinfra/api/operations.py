@@ -106,7 +106,7 @@ class _HostOperation:
             return False
         output = attempt.combined_output()
         try:
-            done: bool = retry_until(
+            done = retry_until(
                 {
                     "stdout_lines": output.stdout_lines,
                     "stderr_lines": output.stderr_lines,
@@ -116,7 +116,7 @@ class _HostOperation:
                     "operation": ", ".join(sorted(self.state.op_meta[self.op_hash].names)),
                 },
             )
-            return not done
+            return not bool(done)
         except Exception as error:
             self.host.log(f"_retry_until failed, not trying again: {type(error).__name__}: {error}", logger.warning)
             return False
