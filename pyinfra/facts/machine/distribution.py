@@ -74,9 +74,11 @@ def _get_release_meta(lines: Iterable[str]) -> dict[str, str]:
     """The os-release file, with the version's code name under ``CODENAME`` wherever it stands."""
     meta = parse_assignments(lines)
     in_version = re.search(r"\((.+)\)", meta.get("VERSION", ""))
-    if "VERSION_CODENAME" in meta:
-        meta["CODENAME"] = meta.pop("VERSION_CODENAME")
-    elif in_version:
+    for key in ("VERSION_CODENAME", "UBUNTU_CODENAME"):
+        if key in meta:
+            meta["CODENAME"] = meta[key]
+            return meta
+    if in_version:
         meta["CODENAME"] = in_version.group(1)
     return meta
 
