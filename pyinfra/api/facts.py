@@ -181,7 +181,7 @@ def find_fact(name: str) -> type[Any]:
     raise FactError(f"No such fact: {name}")
 
 
-class _Reading:
+class Reading:
     """One reading of a fact from one host."""
 
     __slots__ = ("arguments", "bound", "errored", "fact", "host", "ignore_errors", "state")
@@ -233,27 +233,32 @@ class _Reading:
             return self.fact.default(), False
 
         ok, output, error = self.run(self.command())
-        lines = output.stdout_lines if output is not None else []
         if not ok:
             if output is not None and any(_NO_SUCH_USER.search(line) for line in output.stderr_lines):
                 return self.fact.default(), False
             return self.failed(output, error), False
-        if not lines:
-            return self.fact.default(), True
-        if lines == [MISSING_PROGRAM]:
-            if self.state.is_executing:
-                program = self.call(self.fact.requires_command)
-                message = f"Fact {self.fact.name} needs `{program}`, which the host lacks: its default stands for it"
-                self.state.trigger_callbacks("host_warning", self.host, message)
-            return self.fact.default(), False
+        lines = output.stdout_lines if output is not None else []
         try:
-            return self.fact.process(lines), True
+            value, is_real = self.understand(lines)
         except Exception as process_error:
             wrapped = FactProcessError(
                 f"Fact {self.label()}: cannot understand the output: {type(process_error).__name__}: {process_error}",
             )
             wrapped.__cause__ = process_error
             return self.failed(output, wrapped), False
+        if not is_real and self.state.is_executing:
+            program = self.call(self.fact.requires_command)
+            message = f"Fact {self.fact.name} needs `{program}`, which the host lacks: its default stands for it"
+            self.state.trigger_callbacks("host_warning", self.host, message)
+        return value, is_real
+
+    def understand(self, lines: list[str]) -> tuple[Any, bool]:
+        """The value in the output of a command that went well, and whether it is real: not a missing program's."""
+        if not lines:
+            return self.fact.default(), True
+        if lines == [MISSING_PROGRAM]:
+            return self.fact.default(), False
+        return self.fact.process(lines), True
 
     def run(self, command: StringCommand) -> tuple[bool, CommandOutput | None, Exception | None]:
         """Run the command through the connector's fact shell, if it has one."""
@@ -293,6 +298,10 @@ class _Reading:
             raise error
         why = f": {error}" if error is not None else ""
         raise FactReadError(f"Could not load fact {self.label()}{why}", output) from error
+
+
+class PendingFact(BaseException):
+    """Ends an operation's generator that runs ahead, at a fact that is not known yet (see readahead.py)."""
 
 
 class FactReadError(FactError):
@@ -385,8 +394,13 @@ def get_fact(
     if key is not None:
         found, value = host.fact_values.get(epoch, seconds, key)
         if found:
-            _tell_loaded(state, host, cls, bound, cached=True)
+            _tell_loaded(state, host, cls, bound, value, cached=True)
             return value
+    reading = Reading(state, host, cls(), bound, values, bool(arguments["_ignore_errors"]))
+    if host.pending_facts is not None:
+        if key is not None:
+            host.pending_facts.setdefault(key, reading)
+        raise PendingFact
 
     if not host.connected:
         args_text = get_kwargs_str(bound)
@@ -395,19 +409,27 @@ def get_fact(
             raise ConnectError(f"Host {host.name} has lost its connection")
         host.connect(reason=reason, raise_exceptions=True)
         epoch = state.epoch
-    reading = _Reading(state, host, cls(), bound, values, bool(arguments["_ignore_errors"]))
     value, real = reading.read()
     if not reading.errored:
-        _tell_loaded(state, host, cls, bound, cached=False)
+        _tell_loaded(state, host, cls, bound, value, cached=False)
     if real and key is not None and state.epoch == epoch:
         host.fact_values.put(epoch, key, began, value)
         return own_copy(value)
     return value
 
 
-def _tell_loaded(state: State, host: Host, cls: type[FactBase[Any]], bound: dict[str, Any], cached: bool) -> None:
+def _tell_loaded(
+    state: State,
+    host: Host,
+    cls: type[FactBase[Any]],
+    bound: dict[str, Any],
+    value: Any,
+    cached: bool,
+) -> None:
     if state.callback_handlers:
-        state.trigger_callbacks("host_fact_loaded", host, cls.name, get_kwargs_str(bound), cached)
+        args_text = get_kwargs_str(bound)
+        state.trigger_callbacks("host_fact_loaded", host, cls.name, args_text, cached)
+        state.trigger_callbacks("host_fact_value", host, cls.name, args_text, value)
 
 
 def get_facts(

@@ -18,6 +18,7 @@ from .command import FunctionCommand, PyinfraCommand, StringCommand
 from .exceptions import ConnectError, NestedOperationError, PyinfraError
 from .facts import FactReadError
 from .operation import commands_of
+from .readahead import read_ahead
 from .state import HostFailure
 
 if TYPE_CHECKING:
@@ -84,9 +85,12 @@ class _HostOperation:
                     self._finish(_Attempt(), 0)
                     return True
             except Exception as error:
+                self.state.trigger_callbacks("operation_host_exception", self.host, self.op_hash, error)
                 attempt = _Attempt(succeeded=False, failure=self._failure(error=error))
                 return self._finish(attempt, 0)
 
+        if not self.is_nested:
+            read_ahead(self.state, self.host, self.op_hash)
         retries = self.arguments["_retries"] or 0
         tries = 0
         while True:
@@ -116,7 +120,7 @@ class _HostOperation:
                     "operation": ", ".join(sorted(self.state.op_meta[self.op_hash].names)),
                 },
             )
-            return not bool(done)
+            return done is None or not done
         except Exception as error:
             self.host.log(f"_retry_until failed, not trying again: {type(error).__name__}: {error}", logger.warning)
             return False
@@ -137,12 +141,11 @@ class _HostOperation:
                     attempt.succeeded = False
                     if not self.arguments["_continue_on_error"] or self.host.broken:
                         break
-        except FactReadError as error:
-            attempt.succeeded = False
-            attempt.failure = self._failure(error=error, output=error.output)
         except Exception as error:
+            self.state.trigger_callbacks("operation_host_exception", self.host, self.op_hash, error)
             attempt.succeeded = False
-            attempt.failure = self._failure(error=error)
+            output = error.output if isinstance(error, FactReadError) else None
+            attempt.failure = self._failure(error=error, output=output)
         return attempt
 
     def _run_command(self, command: PyinfraCommand, attempt: _Attempt) -> bool:

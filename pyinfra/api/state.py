@@ -80,6 +80,10 @@ class BaseStateCallback:
         """A fact was read from a host, or taken from the run's cache."""
 
     @staticmethod
+    def host_fact_value(state: State, host: Host, fact_name: str, args_text: str, value: Any) -> None:
+        """What a fact that was loaded is."""
+
+    @staticmethod
     def host_fact_error(
         state: State,
         host: Host,
@@ -117,6 +121,10 @@ class BaseStateCallback:
         error: Exception | None,
     ) -> None:
         """One of an operation's commands has ended on a host."""
+
+    @staticmethod
+    def operation_host_exception(state: State, host: Host, op_hash: str, error: Exception) -> None:
+        """An operation's own code, or one of its conditions, raised an error on a host."""
 
     @staticmethod
     def operation_host_skipped(state: State, host: Host, op_hash: str) -> None:
@@ -169,6 +177,8 @@ class StateOperationHostData:
     deploy_data: dict[str, Any] | None = None
     # Whether the generator's facts are read with the operation's global arguments by default
     sets_in_op: bool = True
+    # Whether the generator may run before its turn, to see which facts it reads
+    runs_ahead: bool = False
 
 
 @dataclass(slots=True)
@@ -273,7 +283,7 @@ class State:
         self.ops: dict[Host, dict[str, StateOperationHostData]] = {}
         self.meta: dict[Host, StateHostMeta] = {}
         self.results: dict[Host, StateHostResults] = {}
-        self._order: tuple[int, list[str]] = (-1, [])
+        self._order: tuple[int, list[str], dict[str, int]] = (-1, [], {})
         self._recorded = 0
 
         inventory.state = self
@@ -352,11 +362,22 @@ class State:
 
     def get_op_order(self) -> list[str]:
         """The hashes of all operations, in the order in which they run."""
-        version, order = self._order
+        return list(self._ordered()[0])
+
+    def next_operations(self, op_hash: str, count: int) -> list[str]:
+        """An operation and those after it, so many in all."""
+        order, places = self._ordered()
+        start = places[op_hash]
+        return order[start : start + count]
+
+    def _ordered(self) -> tuple[list[str], dict[str, int]]:
+        """The order of all operations, and each one's place in it, worked out anew when some have been recorded."""
+        version, order, places = self._order
         if version != self._recorded:
             order = self._merge_order()
-            self._order = (self._recorded, order)
-        return list(order)
+            places = {op_hash: place for place, op_hash in enumerate(order)}
+            self._order = (self._recorded, order, places)
+        return order, places
 
     def _merge_order(self) -> list[str]:
         chains = {
