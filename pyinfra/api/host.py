@@ -17,7 +17,7 @@ from .arguments import Arguments, all_argument_meta, default_arguments, resolve_
 from .command import StringCommand
 from .connectors import get_execution_connector
 from .exceptions import ConnectError, PyinfraError
-from .factcache import FactCache
+from .factcache import FactCache, Horizon
 from .facts import get_fact
 from .output import format_text
 from .util import sha1_hash
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .arguments import AllArguments
     from .config import Config
-    from .facts import FactBase, ShortFactBase
+    from .facts import FactBase, Reading, ShortFactBase
     from .inventory import Inventory
     from .state import State
 
@@ -168,6 +168,9 @@ class Host:
         # How often each position of the deploy code has called an operation (see operation.py)
         self.calls_at: dict[tuple[int, ...], int] = {}
         self.fact_values = FactCache()
+        self.horizon = Horizon()
+        # What generators that run ahead miss (see readahead.py)
+        self.pending_facts: dict[Any, Reading] | None = None
         self._defaults: tuple[tuple[int, int, int], Arguments] | None = None
         self.data = HostData(
             self,
@@ -233,7 +236,8 @@ class Host:
 
     def noop(self, description: str) -> None:
         """Say, from an operation, why there is nothing to do."""
-        self.state.trigger_callbacks("operation_host_noop", self, self.current_op_hash, description)
+        if self.pending_facts is None:
+            self.state.trigger_callbacks("operation_host_noop", self, self.current_op_hash, description)
 
     # Around operations
 

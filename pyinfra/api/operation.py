@@ -234,11 +234,12 @@ def operation(
 class _CallForm:
     """How an operation's function is called and what it is called, worked out once per operation."""
 
-    __slots__ = ("function", "is_generator", "name", "sets_in_op", "signature")
+    __slots__ = ("function", "is_generator", "name", "runs_ahead", "sets_in_op", "signature")
 
     def __init__(self, function: Callable[..., Any], sets_in_op: bool) -> None:
         self.function = function
         self.sets_in_op = sets_in_op
+        self.runs_ahead = sets_in_op and function.__module__.startswith("pyinfra.operations.")
         self.signature = inspect.signature(function)
         self.is_generator = inspect.isgeneratorfunction(function)
         module = function.__module__.rsplit(".", 1)[-1]
@@ -350,6 +351,7 @@ def _record(
         parent_op_hash=host.executing_op_hash,
         deploy_data=host.current_deploy_data,
         sets_in_op=form.sets_in_op,
+        runs_ahead=form.runs_ahead,
     )
     if host.executing_op_hash is not None:
         if host.run_nested is None:

@@ -120,7 +120,7 @@ class _HostOperation:
                     "operation": ", ".join(sorted(self.state.op_meta[self.op_hash].names)),
                 },
             )
-            return done is None or not done
+            return not done
         except Exception as error:
             self.host.log(f"_retry_until failed, not trying again: {type(error).__name__}: {error}", logger.warning)
             return False
@@ -178,7 +178,7 @@ class _HostOperation:
                 output,
                 error,
             )
-        return success
+        return bool(success)
 
     def _execute(self, command: PyinfraCommand) -> Any:
         host = self.host
