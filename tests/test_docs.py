@@ -1,0 +1,87 @@
+"""The documentation's code: what can run, runs, page by page, as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+# The folder that the pages write to, which each test has for itself
+FOLDER = "/tmp/pyinfra-docs"
+LONGEST_BLOCK_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code on a page: ``title`` is the file that it is."""
+
+    language: str
+    title: str | None
+    text: str
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """The page's blocks in their order."""
+    return [Block(*found) for found in BLOCK.findall(page.read_text(encoding="utf-8"))]
+
+
+def run_block(text: str, folder: Path) -> None:
+    """Run lines of shell as somebody who answers yes to everything."""
+    done = subprocess.run(
+        ["sh", "-euc", text],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYINFRA_YES": "true"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LONGEST_BLOCK_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"{text}\nended with {done.returncode}:\n{done.stdout}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "```" in page.read_text()], ids=lambda page: page.stem)
+def test_the_code_on_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "reader"
+    for block in blocks_of(page):
+        text = block.text.replace(FOLDER, str(tmp_path / "written"))
+        if block.language == "python":
+            compile(text, block.title or page.name, "exec")
+        if block.title:
+            path = folder / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        if block.language == "sh":
+            folder.mkdir(exist_ok=True)
+            run_block(text, folder)
+
+
+def test_every_block_says_what_it_is() -> None:
+    known = {"python", "sh", "console", "text"}
+    for page in PAGES:
+        assert page.read_text().count("\n```") == 2 * len(blocks_of(page)), f"{page.name}: a block has no language"
+        assert {block.language for block in blocks_of(page)} <= known, page.name
+
+
+def test_options_of_pyinfra_on_the_pages_exist() -> None:
+    known = set(
+        subprocess.run([sys.executable, "-m", "pyinfra_cli", "--help"], capture_output=True, text=True, check=True)
+        .stdout.replace(",", " ")
+        .split()
+    )
+    for page in [*PAGES, ROOT / "README.md"]:
+        for block in re.findall(r"^```(?:sh|console)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+            for line in block.splitlines():
+                words = line.partition("#")[0].partition(" exec -- ")[0].split()
+                is_pyinfra = "pyinfra" in [word.rpartition("/")[2] for word in words[:2]]
+                options = {word.partition("=")[0] for word in words if word.startswith("-")} if is_pyinfra else set()
+                assert options <= known, f"{page.name}: {line}"
