@@ -29,7 +29,7 @@ TEST = [
     "freezegun>=1.5",
     "pexpect>=4.9",
 ]
-DOCS = ["mkdocs>=1.6", "mkdocstrings[python]>=0.27"]
+DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]>=0.27", "pymdown-extensions>=10"]
 DEV = [*TEST, "import-linter>=2", "mypy>=1.11", "ruff>=0.8", "types-paramiko", "types-setuptools"]
 
 # Connectors: the name after the @, and the class that reaches or lists such hosts
