@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, NoReturn
 
 from pyinfra.api import FunctionCommand, operation
 
 
 @operation(is_idempotent=False)
-def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[FunctionCommand]:
+def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Generator[FunctionCommand, None, None]:
     """Call a Python function while the operations run.
 
     Args:
@@ -31,7 +31,7 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Fu
 
 
 @operation(is_idempotent=False)
-def raise_exception(exception: type[Exception], *args: Any, **kwargs: Any) -> Iterator[FunctionCommand]:
+def raise_exception(exception: type[Exception], *args: Any, **kwargs: Any) -> Generator[FunctionCommand, None, None]:
     """Raise an exception while the operations run, which fails the host.
 
     Args:
