@@ -1,0 +1,84 @@
+"""The options of the command line as data, and how their help is laid out. Imports nothing but click."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What stood on the command line; ``given`` names what did, so that the rest yields to ``config.py``."""
+
+    inventory: str
+    operations: tuple[str, ...]
+    given: frozenset[str]
+    verbosity: int
+    dry: bool
+    diff: bool
+    yes: bool
+    limit: tuple[str, ...]
+    exclude: tuple[str, ...]
+    fail_percent: int | None
+    data: tuple[str, ...]
+    group_data: tuple[str, ...]
+    config: str
+    chdir: str | None
+    sudo: bool
+    sudo_user: str | None
+    same_sudo_password: bool
+    use_sudo_password: bool
+    use_sudo_login: bool
+    su_user: str | None
+    dzdo: bool
+    dzdo_user: str | None
+    shell_executable: str | None
+    parallel: int | None
+    no_wait: bool
+    serial: bool
+    retry: int
+    retry_delay: int
+    ssh_user: str | None
+    ssh_port: int | None
+    ssh_key: str | None
+    ssh_key_password: str | None
+    ssh_password: str | None
+    ssh_password_prompt: bool
+    debug: bool
+    debug_all: bool
+    debug_facts: bool
+    debug_operations: bool
+    json: bool
+
+
+class TitledOption(click.Option):
+    """An option that knows under which title the help shows it."""
+
+    def __init__(self, *args: Any, title: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = title
+
+
+class TitledCommand(click.Command):
+    """A command whose help shows its options under their titles, in the order in which they are declared."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one definition list per title."""
+        titles: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                titles.setdefault(getattr(parameter, "title", "Other"), []).append(record)
+        for title, records in titles.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def option(title: str, *names: str, **settings: Any) -> Callable[[Function], Function]:
+    """Like :func:`click.option`, for an option shown under ``title``."""
+    return click.option(*names, cls=TitledOption, title=title, **settings)

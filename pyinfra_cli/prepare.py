@@ -1,0 +1,122 @@
+"""Preparing: the deploy code runs once per host, for all hosts at once, and records its operations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pyinfra.api.exceptions import ConnectError, FactError, FactTypeError, FactValueError
+from pyinfra.api.facts import ShortFactBase, get_fact
+from pyinfra.api.state import HostFailure
+from pyinfra.context import ctx_host
+from pyinfra.local import run_deploy_file
+
+from .commands import CallOperation, DeployFiles, Execute, FactRequest
+from .exceptions import shown_path
+
+if TYPE_CHECKING:
+    from pyinfra.api.host import Host
+    from pyinfra.api.state import State
+
+    from .terminal import Terminal
+
+
+def _is_of_host(error: BaseException) -> bool:
+    """Whether an error is about the host that it came from, rather than about the deploy code."""
+    return isinstance(error, (ConnectError, FactError)) and not isinstance(error, (FactTypeError, FactValueError))
+
+
+def on_active_hosts(state: State, function: Callable[[Host], Any]) -> dict[Host, Any]:
+    """What ``function`` returns for each host still in the run, in that host's context, on all of them at once.
+
+    A host that cannot be asked for a fact, or whose connection breaks, fails. Any other error is a mistake in the
+    deploy code: the first, in the inventory's order, is raised when all hosts are done.
+    """
+
+    def call(host: Host) -> tuple[Any, BaseException | None]:
+        ctx_host.set(host)
+        try:
+            return function(host), None
+        except (Exception, SystemExit) as error:
+            return None, error
+
+    greenlets = [(host, state.pool.spawn(call, host)) for host in state.inventory.get_active_hosts()]
+    outcomes = [(host, *greenlet.get()) for host, greenlet in greenlets]
+    failed = []
+    for host, _, error in outcomes:
+        if error is None:
+            continue
+        if not _is_of_host(error):
+            raise error
+        output = getattr(error, "output", None)
+        lines = () if output is None else tuple(output.stderr_lines)
+        state.failures.append(HostFailure(host, None, stderr_lines=lines, error=error))
+        failed.append(host)
+    state.fail_hosts(failed)
+    return {host: value for host, value, error in outcomes if error is None}
+
+
+class Preparation:
+    """Runs what the command line names, and tells of it.
+
+    Args:
+        state: the run, connected
+        terminal: where to tell
+    """
+
+    def __init__(self, state: State, terminal: Terminal) -> None:
+        self.state = state
+        self.terminal = terminal
+        self._ready = terminal.style("Ready:", fg="green")
+
+    def _on_hosts(self, title: str, function: Callable[[Host], Any]) -> None:
+        def prepare(host: Host) -> None:
+            function(host)
+            self.terminal.line(f"    {host.print_prefix}{self._ready} {self.terminal.style(title, bold=True)}")
+
+        on_active_hosts(self.state, prepare)
+
+    def deploy_files(self, command: DeployFiles) -> None:
+        """Run the deploy files."""
+        for number, filename in enumerate(command.filenames):
+            path = os.path.abspath(filename)
+            self.state.current_op_file_number = number
+            self.state.current_deploy_filename = self.state.current_exec_filename = filename
+            self.terminal.line(f"    Loading: {self.terminal.style(shown_path(filename), bold=True)}")
+            self._on_hosts(shown_path(filename), lambda host, path=path: run_deploy_file(host, path))
+        self.state.current_deploy_filename = self.state.current_exec_filename = None
+
+    def operation(self, command: CallOperation) -> None:
+        """Call one operation or deploy."""
+        name = command.name.rpartition(".")[2]
+        self._on_hosts(name, lambda host: command.function(*command.args, **command.kwargs))
+
+    def shell_command(self, command: Execute) -> None:
+        """Call ``server.shell`` for a command."""
+        from pyinfra.operations import server
+
+        self._on_hosts("shell", lambda host: server.shell(command.command))
+
+
+def read_facts(state: State, facts: tuple[FactRequest, ...]) -> dict[str, dict[str, Any]]:
+    """The values of facts by title and host name; a fact that cannot be read is its default."""
+
+    def read(host: Host) -> list[Any]:
+        return [_value_or_default(state, host, fact) for fact in facts]
+
+    values = on_active_hosts(state, read)
+    return {
+        fact.title: {host.name: host_values[number] for host, host_values in values.items()}
+        for number, fact in enumerate(facts)
+    }
+
+
+def _value_or_default(state: State, host: Host, fact: FactRequest) -> Any:
+    try:
+        return get_fact(state, host, fact.fact_cls, kwargs=fact.kwargs)
+    except (FactTypeError, FactValueError):
+        raise
+    except FactError:
+        cls = fact.fact_cls
+        return (cls.fact if issubclass(cls, ShortFactBase) else cls).default()

@@ -1,0 +1,94 @@
+"""What ``--json`` writes to standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .plan import done_operations, names_in_order, operation_title, planned_operations
+from .prints import jsonify
+
+if TYPE_CHECKING:
+    from pyinfra.api.host import Host
+    from pyinfra.api.state import State, StateOperationMeta
+
+
+def write_json(value: Any) -> None:
+    """Write one value, on one line, to standard output."""
+    click.echo(jsonify(value))
+
+
+def _described(op_hash: str, op_meta: StateOperationMeta) -> dict[str, Any]:
+    return {
+        "op_hash": op_hash,
+        "name": operation_title(op_meta),
+        "names": sorted(op_meta.names),
+        "args": op_meta.args,
+    }
+
+
+def plan_as_data(state: State) -> list[dict[str, Any]]:
+    """The operations, with the hosts that each would change."""
+    return [
+        {
+            **_described(planned.op_hash, planned.op_meta),
+            "hosts_with_change": planned.changed,
+            "hosts_with_conditional_change": planned.conditionally_changed,
+        }
+        for planned in planned_operations(state)
+    ]
+
+
+def results_as_data(state: State) -> dict[str, Any]:
+    """What became of the operations, the sums of that, and the hosts that failed."""
+    operations = []
+    totals = {"hosts": 0, "success": 0, "error": 0, "no_change": 0}
+    for done in done_operations(state):
+        outcome = {"success": done.success, "error": done.error, "no_change": done.no_change}
+        operations.append({**_described(done.op_hash, done.op_meta), "hosts": done.hosts, **outcome})
+        totals["hosts"] += done.hosts
+        for key, names in outcome.items():
+            totals[key] += len(names)
+    failed = {*state.failed_hosts, *state.connect_failures}
+    return {"operations": operations, "totals": totals, "failed_hosts": names_in_order(state, failed)}
+
+
+def inventory_as_data(hosts: Iterable[Host]) -> list[dict[str, Any]]:
+    """The hosts with their groups and data."""
+    return [{"name": host.name, "groups": host.groups, "data": host.data.dict()} for host in hosts]
+
+
+def operations_as_data(state: State) -> dict[str, Any]:
+    """All that was recorded while preparing: by host, by operation, and the order."""
+    order = state.get_op_order()
+    return {
+        "operations": {
+            host.name: {
+                op_hash: {
+                    "global_arguments": dict(op_data.global_arguments),
+                    "will_change": op_data.operation_meta.will_change if state.check_for_changes else None,
+                }
+                for op_hash, op_data in state.ops[host].items()
+            }
+            for host in state.inventory
+        },
+        "op_meta": {
+            op_hash: {
+                "names": sorted(op_meta.names),
+                "args": op_meta.args,
+                "op_order": list(op_meta.op_order),
+                "global_arguments": dict(op_meta.global_arguments),
+            }
+            for op_hash, op_meta in state.op_meta.items()
+        },
+        "op_order": [
+            {
+                "op_hash": op_hash,
+                "names": sorted(state.op_meta[op_hash].names),
+                "hosts": [host.name for host in state.inventory if op_hash in state.ops[host]],
+            }
+            for op_hash in order
+        ],
+    }

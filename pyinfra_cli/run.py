@@ -1,0 +1,362 @@
+"""One run of the command line, from the configuration to the exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+import pyinfra
+from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.operations import run_ops
+from pyinfra.api.output import set_echo, set_formatter
+from pyinfra.api.state import State, StateStage
+from pyinfra.context import ctx_config, ctx_state
+
+from .commands import (
+    CallOperation,
+    Command,
+    DebugInventory,
+    DeployFiles,
+    Execute,
+    ShowFacts,
+    parse_command,
+    repeated_folder_removed,
+)
+from .exceptions import CliError, UnexpectedExternalError, UnexpectedInternalError, WrappedError, user_position
+from .interrupts import Interrupts
+from .inventory import limit_hosts, load_inventory
+from .log import remove_logging, setup_logging
+from .prepare import Preparation, read_facts
+from .prints import print_fact_data, print_failures, print_inventory, print_meta, print_results
+from .prompt import NoAnswer, ask
+from .render_json import (
+    inventory_as_data,
+    operations_as_data,
+    plan_as_data,
+    results_as_data,
+    write_json,
+)
+from .render_text import TextRenderer
+from .settings import apply_options, load_config, override_data
+from .terminal import Terminal, set_current_terminal
+
+if TYPE_CHECKING:
+    from pyinfra.api.host import Host
+    from pyinfra.api.inventory import Inventory
+
+    from .options import Options
+
+logger = logging.getLogger("pyinfra")
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+# Disconnecting may take as long as it needs, but not after Ctrl-C
+_SECONDS_TO_DISCONNECT_INTERRUPTED = 0.8
+
+
+class _Ended(Exception):
+    """The run ends here, and well."""
+
+
+def run(options: Options) -> int:
+    """Run what the options say; returns the exit code.
+
+    Raises:
+        click.ClickException: the run ended with an error to show
+    """
+    terminal = Terminal()
+    try:
+        with _process_set_up(options, terminal):
+            return _Run(options, terminal).to_exit_code()
+    except PyinfraError as error:
+        raise WrappedError(error) from error
+    except Exception as error:
+        if type(error).__module__.startswith(("click.", "pyinfra_cli.")):
+            raise
+        position = user_position(error)
+        if position is not None:
+            raise UnexpectedExternalError(error, position[0]) from error
+        raise UnexpectedInternalError(error) from error
+    finally:
+        terminal.close()
+
+
+@contextmanager
+def _process_set_up(options: Options, terminal: Terminal) -> Iterator[None]:
+    """This process as a run's: where it prints, logs and imports from. The state and the inventory stay afterwards."""
+    if options.chdir is not None:
+        try:
+            os.chdir(options.chdir)
+        except OSError as error:
+            raise CliError(f"Cannot change to folder {options.chdir}: {error.strerror}") from error
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    pyinfra.is_cli = True
+    set_current_terminal(terminal)
+    set_formatter(terminal.style)
+    set_echo(terminal.echo)
+    level = logging.DEBUG if options.debug or options.debug_all else logging.INFO
+    setup_logging(level, logging.DEBUG if options.debug_all else None, terminal)
+    try:
+        yield
+    finally:
+        remove_logging()
+        set_echo(lambda *args, **kwargs: None)
+        set_formatter(lambda text, *args, **kwargs: text)
+        set_current_terminal(None)
+        ctx_config.reset()
+        pyinfra.is_cli = False
+        with suppress(ValueError):
+            sys.path.remove(here)
+
+
+class _Run:
+    """The stages of one run, in order."""
+
+    def __init__(self, options: Options, terminal: Terminal) -> None:
+        self.options = options
+        self.terminal = terminal
+        self.interrupts = Interrupts(terminal)
+        self.state = State(check_for_changes=not options.yes)
+        self.inventory: Inventory | None = None
+
+    def to_exit_code(self) -> int:
+        """Run; returns the exit code."""
+        ctx_state.set_base(self.state)
+        with self.interrupts:
+            try:
+                self._run()
+            except _Ended:
+                pass
+            except KeyboardInterrupt:
+                self.terminal.line()
+                self._say_interrupted()
+            except PyinfraError:
+                if not self.interrupts.happened:
+                    raise
+        if self.interrupts.happened:
+            return EXIT_INTERRUPTED
+        failed = self.state.initialised and (self.state.failed_hosts or self.state.connect_failures)
+        return EXIT_FAILED if failed else 0
+
+    def _say_interrupted(self) -> None:
+        self.terminal.line(f"    {self.terminal.style('Interrupted', fg='yellow')}")
+        self.terminal.line()
+
+    def _run(self) -> None:
+        options, terminal = self.options, self.terminal
+        command = parse_command(options.operations, logger.warning, options.chdir)
+
+        terminal.stage("Loading config...")
+        config = load_config(options)
+        apply_options(options, config, terminal)
+
+        terminal.stage("Loading inventory...")
+        source = repeated_folder_removed(options.inventory, logger.warning, options.chdir)
+        inventory = load_inventory(source, override_data(options, terminal), options.group_data)
+        limit = limit_hosts(inventory, options.limit, options.exclude)
+        hosts = list(inventory) if limit is None else limit
+        if not hosts:
+            self._end_without_hosts(command)
+
+        self.state.init(inventory, config, initial_limit=limit)
+        self._set_up_state(command)
+        try:
+            if isinstance(command, DebugInventory):
+                self._show_inventory(inventory, hosts)
+            else:
+                self._connect()
+                if isinstance(command, ShowFacts):
+                    self._show_facts(command)
+                else:
+                    self._prepare(command)
+                    self._plan_and_execute(command)
+        except KeyboardInterrupt:
+            self._say_interrupted()
+            raise _Ended from None
+        finally:
+            self._disconnect()
+
+    def _end_without_hosts(self, command: Command) -> None:
+        """Nothing to do, which is no error."""
+        logger.warning("No hosts to work on: the inventory has none, or --limit and --exclude leave none")
+        if self.options.json:
+            self.terminal.flush()
+            if isinstance(command, DebugInventory):
+                write_json([])
+            elif isinstance(command, ShowFacts):
+                write_json({fact.title: {} for fact in command.facts})
+            else:
+                write_json({"plan": [], "results": None})
+        raise _Ended
+
+    def _set_up_state(self, command: Command) -> None:
+        options, state = self.options, self.state
+        verbosity = options.verbosity
+        ctx_state.set_base(state)
+        state.cwd = os.getcwd()
+        state.print_fact_info = verbosity >= 1 or isinstance(command, ShowFacts)
+        state.print_noop_info = verbosity >= 1
+        state.print_input = state.print_fact_input = verbosity >= 2
+        state.print_fact_output = verbosity >= 3
+        state.print_output = verbosity >= 3 or isinstance(command, Execute)
+        state.add_callback_handler(TextRenderer(self.terminal, options.no_wait and not options.serial))
+        if not (options.yes or options.json or isinstance(command, Execute)):
+            state.should_raise_failed_hosts = self._should_stop
+
+    # Stages
+
+    def _show_inventory(self, inventory: Inventory, hosts: list[Host]) -> None:
+        if self.options.json:
+            self.terminal.flush()
+            write_json(inventory_as_data(hosts))
+        else:
+            print_inventory(inventory, hosts)
+
+    def _connect(self) -> None:
+        self.terminal.stage("Connecting to hosts...")
+        self.state.set_stage(StateStage.Connect)
+        try:
+            connect_all(self.state)
+        finally:
+            self.terminal.line()
+
+    def _show_facts(self, command: ShowFacts) -> None:
+        self.terminal.stage("Gathering facts...")
+        self.state.set_stage(StateStage.Prepare)
+        try:
+            values = read_facts(self.state, command.facts)
+        finally:
+            self.terminal.line()
+        if self.options.json:
+            self.terminal.flush()
+            write_json(values)
+            return
+        for title, by_host in values.items():
+            print_fact_data(title, by_host)
+
+    def _prepare(self, command: Command) -> None:
+        preparation = Preparation(self.state, self.terminal)
+        self.state.set_stage(StateStage.Prepare)
+        try:
+            if isinstance(command, DeployFiles):
+                self.terminal.stage("Preparing operation files...")
+                preparation.deploy_files(command)
+            elif isinstance(command, CallOperation):
+                self.terminal.stage("Preparing operation func...")
+                preparation.operation(command)
+            elif isinstance(command, Execute):
+                self.terminal.stage("Preparing exec operation...")
+                preparation.shell_command(command)
+        finally:
+            self.terminal.line()
+
+    def _plan_and_execute(self, command: Command) -> None:
+        options, state, terminal = self.options, self.state, self.terminal
+        if options.debug_operations:
+            self._show_data(operations_as_data(state))
+            return
+        never_asks = options.yes or isinstance(command, Execute)
+        plan = plan_as_data(state) if options.json else []
+        if options.json:
+            if options.dry or not never_asks:
+                terminal.flush()
+                write_json({"plan": plan, "results": None})
+                return
+        elif options.yes and not options.dry:
+            terminal.stage("Skipping change detection")
+        elif options.dry or not never_asks:
+            self._show_changes()
+            if options.dry:
+                return
+            self._ask_to_execute()
+        self._execute(command, plan)
+
+    def _show_data(self, data: Any) -> None:
+        self.terminal.flush()
+        if self.options.json:
+            write_json(data)
+        else:
+            from .prints import jsonify
+
+            self.terminal.line(jsonify(data, indent=4))
+            self.terminal.line()
+
+    def _show_changes(self) -> None:
+        self.terminal.stage("Detected changes:")
+        print_meta(self.state)
+        self.terminal.line("    Changes that only show once others are made are not among these: more may follow.")
+        self.terminal.line()
+
+    def _ask_to_execute(self) -> None:
+        """Wait for Enter; anything else ends the run."""
+        terminal = self.terminal
+        warnings = self.state.get_warning_counter()
+        if warnings:
+            text = f"{warnings} warnings shown during change detection, see above"
+            terminal.line(f"    {terminal.style(text, fg='yellow')}")
+        terminal.line("    Detected changes displayed above, skip this step with -y")
+        try:
+            answer = ask(terminal, "Press enter to execute...")
+        except NoAnswer:
+            raise CliError("Standard input ended before somebody pressed Enter: use -y to run without asking") from None
+        terminal.line()
+        if answer:
+            terminal.line(f"    Unexpected user input: {answer}")
+            terminal.line()
+            raise _Ended
+
+    def _execute(self, command: Command, plan: list[dict[str, Any]]) -> None:
+        state = self.state
+        self.terminal.stage("Beginning operation run...")
+        state.set_stage(StateStage.Execute)
+        self.interrupts.operations_begin(state, kill_first=isinstance(command, Execute))
+        try:
+            run_ops(state, serial=self.options.serial, no_wait=self.options.no_wait)
+        finally:
+            self.interrupts.operations_ended()
+            state.pool.kill(block=False)
+            if self.options.no_wait and not self.options.serial:
+                self.terminal.line()
+            self._show_results(plan)
+
+    def _show_results(self, plan: list[dict[str, Any]]) -> None:
+        self.terminal.stage("Results:")
+        if self.options.json:
+            self.terminal.flush()
+            write_json({"plan": plan, "results": results_as_data(self.state)})
+        else:
+            print_results(self.state)
+        print_failures(self.state)
+
+    def _disconnect(self) -> None:
+        """Disconnect, whatever happened; after Ctrl-C, within the time that is left."""
+        state = self.state
+        self.terminal.stage("Disconnecting from hosts...")
+        self.terminal.flush()
+        with suppress(PyinfraError):
+            state.set_stage(StateStage.Disconnect)
+        seconds = _SECONDS_TO_DISCONNECT_INTERRUPTED if self.interrupts.happened else None
+        if seconds is not None:
+            state.pool.kill(block=True, timeout=seconds / 2)
+        with gevent.Timeout(seconds, False):
+            disconnect_all(state)
+
+    def _should_stop(self, state: State) -> bool:
+        """Ask whether to go on without the hosts that failed."""
+        if self.interrupts.happened:
+            return False
+        failed = len(state.failed_hosts)
+        left = len(state.active_hosts)
+        try:
+            answer = ask(self.terminal, f"{failed} hosts failed, {left} are left: go on with those? [y/N]")
+        except NoAnswer:
+            return True
+        return answer.strip().lower() not in ("y", "yes")
