@@ -23,7 +23,7 @@ class MountsDict(TypedDict):
 
 # "/dev/sd0a (b486026f5c43e172.a) on / type ffs (rw, local)"; FreeBSD and macOS have the type among the options
 MOUNT_LINE = re.compile(
-    r"(?P<device>.+?)(?: \([0-9a-f]+\.[a-z]\))? on (?P<path>.+?)(?: type (?P<type>\S+))? \((?P<options>.*)\)$"
+    r"(?P<device>.+?)(?: \([0-9a-f]+\.[a-z]\))? on (?P<path>.+?)(?: type (?P<type>\S+))? \((?P<options>[^()]*)\)$"
 )
 # What `mount -v` adds to the options and no one can mount with
 STATISTICS = ("ctime=", "fsid ", "writes: ", "reads: ")
