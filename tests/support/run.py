@@ -24,7 +24,7 @@ class Run:
         """Run an operation, which must succeed, to its end."""
         meta = add_op(self.state, operation, *args, **kwargs)[self.host]
         run_ops(self.state)
-        assert meta.did_succeed(), [failure for failure in self.state.failures]
+        assert meta.did_succeed(), self.state.failures
         return meta
 
     def fact(self, cls: Any, *args: Any, **kwargs: Any) -> Any:
