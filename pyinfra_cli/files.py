@@ -43,7 +43,7 @@ def own_names(filename: str, namespace: dict[str, Any]) -> list[str]:
         return [name for name in namespace["__all__"] if name in namespace]
     with open(filename, "rb") as file:
         source = file.read()
-    symbols = symtable.symtable(source, filename, "exec").get_symbols()
+    symbols = symtable.symtable(source.decode(), filename, "exec").get_symbols()
     assigned = {symbol.get_name() for symbol in symbols if symbol.is_assigned()}
     imported = {symbol.get_name() for symbol in symbols if symbol.is_imported()} - assigned
     # What `from x import *` brings is in no symbol table

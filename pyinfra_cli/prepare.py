@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.exceptions import ConnectError, FactError, FactTypeError, FactValueError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
 
+    from .live import LiveLine
     from .terminal import Terminal
 
 
@@ -27,22 +30,34 @@ def _is_of_host(error: BaseException) -> bool:
     return isinstance(error, (ConnectError, FactError)) and not isinstance(error, (FactTypeError, FactValueError))
 
 
-def on_active_hosts(state: State, function: Callable[[Host], Any]) -> dict[Host, Any]:
+def on_active_hosts(
+    state: State,
+    function: Callable[[Host], Any],
+    title: str,
+    live: LiveLine | None,
+) -> dict[Host, Any]:
     """What ``function`` returns for each host still in the run, in that host's context, on all of them at once.
 
     A host that cannot be asked for a fact, or whose connection breaks, fails. Any other error is a mistake in the
-    deploy code: the first, in the inventory's order, is raised when all hosts are done.
+    deploy code: the first, in the inventory's order, is raised when all hosts are done. ``live`` shows it as ``title``.
     """
 
     def call(host: Host) -> tuple[Any, BaseException | None]:
         ctx_host.set(host)
+        if live is not None:
+            live.host_begins(host.name)
         try:
             return function(host), None
         except (Exception, SystemExit) as error:
             return None, error
+        finally:
+            if live is not None:
+                live.host_ends(host.name)
 
-    greenlets = [(host, state.pool.spawn(call, host)) for host in state.inventory.get_active_hosts()]
-    outcomes = [(host, *greenlet.get()) for host, greenlet in greenlets]
+    hosts = state.inventory.get_active_hosts()
+    with live.work(title, len(hosts)) if live is not None else nullcontext():
+        greenlets = [(host, state.pool.spawn(call, host)) for host in hosts]
+        outcomes = [(host, *greenlet.get()) for host, greenlet in greenlets]
     failed = []
     for host, _, error in outcomes:
         if error is None:
@@ -75,7 +90,7 @@ class Preparation:
             function(host)
             self.terminal.line(f"    {host.print_prefix}{self._ready} {self.terminal.style(title, bold=True)}")
 
-        on_active_hosts(self.state, prepare)
+        on_active_hosts(self.state, prepare, f"Preparing {title}", self.terminal.live)
 
     def deploy_files(self, command: DeployFiles) -> None:
         """Run the deploy files."""
@@ -84,7 +99,7 @@ class Preparation:
             self.state.current_op_file_number = number
             self.state.current_deploy_filename = self.state.current_exec_filename = filename
             self.terminal.line(f"    Loading: {self.terminal.style(shown_path(filename), bold=True)}")
-            self._on_hosts(shown_path(filename), lambda host, path=path: run_deploy_file(host, path))
+            self._on_hosts(shown_path(filename), partial(run_deploy_file, path=path))
         self.state.current_deploy_filename = self.state.current_exec_filename = None
 
     def operation(self, command: CallOperation) -> None:
@@ -99,13 +114,13 @@ class Preparation:
         self._on_hosts("shell", lambda host: server.shell(command.command))
 
 
-def read_facts(state: State, facts: tuple[FactRequest, ...]) -> dict[str, dict[str, Any]]:
+def read_facts(state: State, facts: tuple[FactRequest, ...], live: LiveLine | None) -> dict[str, dict[str, Any]]:
     """The values of facts by title and host name; a fact that cannot be read is its default."""
 
     def read(host: Host) -> list[Any]:
         return [_value_or_default(state, host, fact) for fact in facts]
 
-    values = on_active_hosts(state, read)
+    values = on_active_hosts(state, read, "Gathering facts", live)
     return {
         fact.title: {host.name: host_values[number] for host, host_values in values.items()}
         for number, fact in enumerate(facts)

@@ -44,11 +44,17 @@ def ask(terminal: Terminal, question: str) -> str:
     Raises:
         NoAnswer: standard input has ended
     """
-    terminal.write(f"    {question} ")
-    terminal.flush()
+    with terminal.paused():
+        terminal.write(f"    {question} ")
+        terminal.flush()
+        return _answer(terminal)
+
+
+def _answer(terminal: Terminal) -> str:
     try:
         return _read_line()
     finally:
+        # Where nobody's Enter has ended the line
         if not (terminal.interactive and sys.stdin is not None and sys.stdin.isatty()):
             terminal.line()
 
@@ -57,5 +63,6 @@ def ask_secret(terminal: Terminal, question: str) -> str:
     """A line that is not shown while it is typed."""
     from getpass import getpass
 
-    terminal.flush()
-    return getpass(f"    {question} ", stream=terminal.stream)
+    with terminal.paused():
+        terminal.flush()
+        return getpass(f"    {question} ")

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -15,9 +15,10 @@ import pyinfra
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operations import run_ops
-from pyinfra.api.output import set_echo, set_formatter
+from pyinfra.api.output import set_echo, set_formatter, set_pause
 from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_config, ctx_state
+from pyinfra.progress import set_spinner
 
 from .commands import (
     CallOperation,
@@ -32,6 +33,7 @@ from .commands import (
 from .exceptions import CliError, UnexpectedExternalError, UnexpectedInternalError, WrappedError, user_position
 from .interrupts import Interrupts
 from .inventory import limit_hosts, load_inventory
+from .live import LiveLine, wants_live_line
 from .log import remove_logging, setup_logging
 from .prepare import Preparation, read_facts
 from .prints import print_fact_data, print_failures, print_inventory, print_meta, print_results
@@ -102,6 +104,7 @@ def _process_set_up(options: Options, terminal: Terminal) -> Iterator[None]:
     set_current_terminal(terminal)
     set_formatter(terminal.style)
     set_echo(terminal.echo)
+    set_pause(terminal.paused)
     level = logging.DEBUG if options.debug or options.debug_all else logging.INFO
     setup_logging(level, logging.DEBUG if options.debug_all else None, terminal)
     try:
@@ -109,8 +112,10 @@ def _process_set_up(options: Options, terminal: Terminal) -> Iterator[None]:
     finally:
         remove_logging()
         set_echo(lambda *args, **kwargs: None)
+        set_pause(nullcontext)
         set_formatter(lambda text, *args, **kwargs: text)
         set_current_terminal(None)
+        set_spinner(None)
         ctx_config.reset()
         pyinfra.is_cli = False
         with suppress(ValueError):
@@ -172,7 +177,7 @@ class _Run:
             if isinstance(command, DebugInventory):
                 self._show_inventory(inventory, hosts)
             else:
-                self._connect()
+                self._connect(hosts)
                 if isinstance(command, ShowFacts):
                     self._show_facts(command)
                 else:
@@ -208,6 +213,12 @@ class _Run:
         state.print_fact_output = verbosity >= 3
         state.print_output = verbosity >= 3 or isinstance(command, Execute)
         state.add_callback_handler(TextRenderer(self.terminal, options.no_wait and not options.serial))
+        by_operation = not (options.no_wait or options.serial)
+        if not options.json and wants_live_line(self.terminal):
+            live = self.terminal.live = LiveLine(self.terminal, by_operation)
+            set_spinner(live.spinner)
+            # Before the lines that tell of an operation's end, so that it is not drawn again between them
+            state.callback_handlers.insert(0, live)
         if not (options.yes or options.json or isinstance(command, Execute)):
             state.should_raise_failed_hosts = self._should_stop
 
@@ -220,11 +231,13 @@ class _Run:
         else:
             print_inventory(inventory, hosts)
 
-    def _connect(self) -> None:
+    def _connect(self, hosts: list[Host]) -> None:
         self.terminal.stage("Connecting to hosts...")
         self.state.set_stage(StateStage.Connect)
+        live = self.terminal.live
         try:
-            connect_all(self.state)
+            with live.work("Connecting", len(hosts)) if live is not None else nullcontext():
+                connect_all(self.state)
         finally:
             self.terminal.line()
 
@@ -232,7 +245,7 @@ class _Run:
         self.terminal.stage("Gathering facts...")
         self.state.set_stage(StateStage.Prepare)
         try:
-            values = read_facts(self.state, command.facts)
+            values = read_facts(self.state, command.facts, self.terminal.live)
         finally:
             self.terminal.line()
         if self.options.json:
@@ -317,11 +330,16 @@ class _Run:
         state = self.state
         self.terminal.stage("Beginning operation run...")
         state.set_stage(StateStage.Execute)
+        live = self.terminal.live
+        if live is not None and not live.by_operation:
+            live.begin("Operations", sum(len(state.ops[host]) for host in state.active_hosts))
         self.interrupts.operations_begin(state, kill_first=isinstance(command, Execute))
         try:
             run_ops(state, serial=self.options.serial, no_wait=self.options.no_wait)
         finally:
             self.interrupts.operations_ended()
+            if live is not None:
+                live.end()
             state.pool.kill(block=False)
             if self.options.no_wait and not self.options.serial:
                 self.terminal.line()

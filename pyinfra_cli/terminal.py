@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -57,6 +58,11 @@ class Terminal:
             self.flush()
         elif self._flusher is None:
             self._flusher = gevent.spawn_later(_SECONDS_TO_GATHER, self._flush_gathered)
+
+    def paused(self) -> AbstractContextManager[None]:
+        """A context within which somebody can be asked something: all lines are there, and the live line is away."""
+        self.flush()
+        return nullcontext() if self.live is None else self.live.paused()
 
     def _flush_gathered(self) -> None:
         self._flusher = None

@@ -7,10 +7,12 @@ Nothing here prints on its own: outside the command line :func:`echo` drops what
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 _formatter: Callable[..., str] | None = None
 _echo: Callable[..., None] | None = None
+_pause: Callable[[], AbstractContextManager[None]] | None = None
 
 
 def format_text(text: str, *args: Any, **kwargs: Any) -> str:
@@ -24,6 +26,11 @@ def echo(message: Any = None, **kwargs: Any) -> None:
         _echo(message, **kwargs)
 
 
+def paused() -> AbstractContextManager[None]:
+    """A context in which nobody writes to the terminal, for asking something there."""
+    return nullcontext() if _pause is None else _pause()
+
+
 def set_formatter(func: Callable[..., str]) -> None:
     """Have :func:`format_text` style text with ``func``."""
     global _formatter
@@ -34,3 +41,9 @@ def set_echo(func: Callable[..., None]) -> None:
     """Have :func:`echo` show lines with ``func``."""
     global _echo
     _echo = func
+
+
+def set_pause(func: Callable[[], AbstractContextManager[None]]) -> None:
+    """Have :func:`paused` give the contexts that ``func`` makes."""
+    global _pause
+    _pause = func

@@ -19,7 +19,7 @@ from gevent import subprocess
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.api.command import MaskString, QuotePath, QuoteString, StringCommand
 from pyinfra.api.exceptions import PyinfraError
-from pyinfra.api.output import echo, format_text
+from pyinfra.api.output import echo, format_text, paused
 
 if TYPE_CHECKING:
     from pyinfra.api.arguments import ConnectorArguments
@@ -468,7 +468,8 @@ def execute_command_with_sudo_retry(
     # This stops the whole process, so that prompts come one at a time and nothing writes into them; another host's
     # greenlet may have had to wait, but the same host has only one at work
     try:
-        password = getpass(f"{host.print_prefix}sudo password: ")
+        with paused():
+            password = getpass(f"{host.print_prefix}sudo password: ")
     except EOFError:  # nobody is there to answer
         return code, output
     host.connector_data[_PROMPTED_PASSWORD] = password
