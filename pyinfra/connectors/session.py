@@ -1,0 +1,1369 @@
+"""Commands and files over a pipe to a shell: written once, for every connector that can open such a pipe.
+
+A shell on the target reads command lines from its standard input and marks on its outputs where a command's own output
+ends. :class:`ShellSession` speaks that to open pipes; :class:`SessionConnector` makes a connector of it.
+
+This file needs nothing of pyinfra that version 3.10 lacks, and can be used there as it is.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import io
+import os
+import pty
+import re
+import secrets
+import shlex
+import signal
+import stat
+import tempfile
+import termios
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import gevent
+from gevent.event import Event
+from gevent.lock import RLock
+from gevent.pool import Group
+
+from pyinfra.api.command import QuoteString, StringCommand
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.output import echo, format_text
+from pyinfra.api.util import get_file_io
+
+from .base import BaseConnector, ConnectorData, DataMeta
+from .util import (
+    CommandOutput,
+    OutputLine,
+    execute_command_with_sudo_retry,
+    extract_control_arguments,
+    make_unix_command_for_host,
+    write_stdin,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from pyinfra.api.arguments import ConnectorArguments
+    from pyinfra.api.host import Host
+    from pyinfra.api.state import State
+
+# Given a shell's process id: the command lines that end what runs in it, to be run in another shell
+Killing = Callable[[int], list[str]]
+
+_BLOCK_SIZE = 1 << 18
+# What a pipe takes at once without anybody reading, with room to spare: longer input is written beside the reading
+_SENT_AT_ONCE = 1 << 14
+# How long what kills a command may itself take, and how long a shell that has answered may take to end
+_KILL_SECONDS = 10
+_END_SECONDS = 1
+
+
+# What runs on the target. Dialects: dash, bash, busybox ash, mksh, ksh93, zsh, posh, yash.
+
+
+def _script(text: str) -> str:
+    """A shell script without its comments and indentation."""
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("#"))
+
+
+# The boot line: one line, as a log-in shell that is csh or fish may have to hand it on, and for the same reason without
+# single quotes, double backslashes and "!". It says its process id, then runs the lines that it reads. Their first
+# letter: a (f)act, which is given no input, or a (c)ommand, which is given all that follows it and is the last. The
+# second: (p)lain, or (e)ncoded for printf %b. Where there is a choice it starts no process: the newline comes out of
+# IFS (zsh has one more character there), as printf is a program in some shells.
+BOOT = (
+    'test -z "$ZSH_VERSION" || emulate sh; _n=${IFS#??}; _n=${_n%"${_n#?}"}; IFS= read -r _m; '
+    'echo "$_n$_m $$"; echo "$_n$_m" >&2; '
+    "while IFS= read -r _c; do "
+    'case $_c in ?e*) _t=$(printf %b "${_c#??}");; *) _t=${_c#??};; esac; '
+    'case $_c in f*) (eval " $_t") </dev/null;; *) (eval " $_t");; esac; _s=$?; '
+    'echo "$_n$_m $_s"; echo "$_n$_m" >&2; '
+    "case $_c in c*) exit $_s;; esac; done"
+)
+
+# In a terminal a line is cut at 4096 bytes: there the command is an argument. $1: the mark, $2: the command
+BOOT_IN_TERMINAL = 'test -t 0 || { echo "$1 0"; exit 1; }; echo "$1 $$"; eval " $2"'
+
+# Ends a shell's process group and all its descendants: sudo may have put some into a group of their own.
+# $1: the shell's process id. ps is not everywhere, and busybox's knows no options; /proc is not everywhere either.
+KILL = _script(r"""
+    find_processes() {
+        if [ -r /proc/self/stat ]; then
+            for d in /proc/[0-9]*; do
+                { IFS= read -r s < $d/stat; } 2> /dev/null || continue
+                set -- ${s##*) }
+                echo "${d#/proc/} $2 $3"
+            done
+        else
+            ps -A -o pid= -o ppid= -o pgid=
+        fi
+    }
+    # Every process whose line of parents leads to the shell, or that is of its group
+    find_tree() {
+        find_processes | awk -v top="$1" '
+            { parent[$1] = $2; group[$1] = $3 }
+            END {
+                for (process in parent) {
+                    up = process
+                    for (i = 0; i < 100 && up != top && up in parent; i++) up = parent[up]
+                    if (up == top || (top in group && group[process] == group[top] && group[top] > 1)) print process
+                }
+            }'
+    }
+    tree=$(find_tree "$1")
+    kill -s TERM $tree $1 2> /dev/null
+    kill -s TERM -$1 2> /dev/null
+    for i in 1 2 3 4 5; do
+        alive=
+        for process in $tree; do
+            kill -0 $process 2> /dev/null && alive=$process
+        done
+        [ -n "$alive" ] || break
+        sleep 0.1 2> /dev/null || sleep 1
+    done
+    kill -s KILL $tree $1 2> /dev/null
+    kill -s KILL -$1 2> /dev/null
+    kill -9 -$1 2> /dev/null
+    true
+""")
+
+# Writes its input to a file. $1: the file, $2: the input's length, $3: a name for a temporary file, $4: a folder for
+# one that cannot stand beside the file.
+PUT = _script(r"""
+    t=
+    trap '[ -z "$t" ] || rm -f "$t"' EXIT
+    trap 'exit 1' HUP INT PIPE TERM
+    fail() { echo "$1" >&2; exit 1; }
+    # Mode, owner and group of a file, in numbers; a + or . after the mode tells of an ACL or a label
+    about() { ls -ldn "$1" | { read -r mode links user group rest; echo "$mode $user $group"; }; }
+    # What only POSIX tools can copy, and ACLs and labels where there are tools for them
+    copy_attributes() {
+        set -- "$1" "$2" $(about "$1")
+        chown "$4:$5" "$2"
+        chmod "$(echo "$3" | sed 's/^.\(...\)\(...\)\(...\).*/u=\1,g=\2,o=\3/
+            s/-//g; s/s/xs/g; s/S/s/g; s/t/xt/; s/T/t/')" "$2"
+        getfacl "$1" | setfacl --set-file=- "$2"
+        chcon --reference="$1" "$2"
+    }
+    case $1 in /*) f=$1;; *) f=./$1;; esac
+    i=0
+    while [ -h "$f" ]; do
+        i=$((i + 1))
+        [ $i -le 40 ] || fail "$1: Too many levels of symbolic links"
+        # The x keeps newlines at the end of the name
+        l=$(readlink "$f" 2> /dev/null || { l=$(ls -ld "$f"); echo "${l#*"$f -> "}"; }; echo x)
+        l=${l%??}
+        case $l in /*) f=$l;; *) f=${f%/*}/$l;; esac
+    done
+    case $f in */) fail "$1: Is a directory";; esac
+    [ ! -d "$f" ] || fail "$1: Is a directory"
+    d=${f%/*}/
+    [ -d "$d" ] || fail "$d: No such file or directory"
+    way=copy
+    if [ ! -e "$f" ]; then
+        way=new
+    elif [ -f "$f" ] && [ -w "$d" ]; then
+        ls -ld "$f" | { read -r mode links rest; [ "$links" = 1 ]; } && way=replace
+    fi
+    case $way in copy) t=${TMPDIR:-$4}/$3;; *) t=$d$3;; esac
+    (umask 077; set -C; exec cat > "$t") || exit 1
+    n=$(wc -c < "$t")
+    [ $((n)) -eq "$2" ] || fail "$1: $((n)) of $2 bytes arrived"
+    if [ $way = replace ]; then
+        cp --attributes-only --preserve=all "$f" "$t" 2> /dev/null || copy_attributes "$f" "$t" 2> /dev/null
+        touch "$t"
+        [ "$(about "$f")" = "$(about "$t")" ] || way=copy
+    fi
+    case $way in
+        new) chmod "=rw" "$t" && mv -f "$t" "$f";;
+        # A file that is a mount point cannot be renamed onto
+        replace) mv -f "$t" "$f" 2> /dev/null || cat "$t" > "$f";;
+        copy) cat "$t" > "$f";;
+    esac
+""")
+
+# Prints a file's length, or 0 for what has none, and then the file. $1: the file
+GET = _script(r"""
+    case $1 in /*) f=$1;; *) f=./$1;; esac
+    [ ! -d "$f" ] || { echo "$1: Is a directory" >&2; exit 1; }
+    if [ -f "$f" ]; then
+        ls -ldnL "$f" | { read -r mode links user group size rest; echo "$size"; }
+    else
+        echo 0
+    fi
+    exec cat "$f"
+""")
+
+
+class Pipe(Protocol):
+    """A program's standard input, output and error, wherever it runs. All waiting lets other greenlets work."""
+
+    def send(self, data: bytes) -> None:
+        """Write all of it; ``OSError`` if the other side is gone."""
+
+    def close_input(self) -> None:
+        """Give the program an end of file; in a terminal: type one (^D)."""
+
+    def receive(self, seconds: float | None) -> tuple[int, bytes] | None:
+        """The next piece of output: 1 for standard output (and all of a terminal's) or 2 for standard error, and data.
+
+        ``None`` when the program has ended, or the connection to it, and all that was there has been read. That must
+        not wait for the end of the streams: a process in the background may hold them. ``TimeoutError`` when nothing
+        came within ``seconds``; ``None`` waits for ever.
+        """
+
+    def exit_status(self) -> int | None:
+        """The program's exit status, 128+n for signal n; ``None`` while it runs, and after the connection broke."""
+
+    def drain(self) -> None:
+        """Read and drop output until nobody holds the streams any more.
+
+        A process that the program left in the background must not be killed by writing to nobody.
+        """
+
+    def close(self) -> None:
+        """Let go of it at once. A program of this machine that still runs is killed, with its process group."""
+
+
+class ProcessPipe:
+    """A :class:`Pipe` to a program of this machine, which gets a session and a process group of its own.
+
+    Args:
+        argv: program and arguments
+        terminal: whether to give it a terminal instead of pipes
+
+    Raises:
+        OSError: there is no such program, or it cannot be run
+    """
+
+    def __init__(self, argv: Sequence[str], terminal: bool = False) -> None:
+        self._hub = gevent.get_hub()
+        self._event = Event()
+        self._status: int | None = None
+        self._closed = False
+        self._terminal = terminal
+        ours, actions, theirs = self._open_terminal() if terminal else self._open_pipes()
+        self._input, self._outputs = ours[0], dict(zip(ours[1:], (1, 2), strict=False))
+        try:
+            if self._hub.loop.default:
+                self._hub.loop.install_sigchld()
+            self.pid = os.posix_spawnp(
+                argv[0],
+                list(argv),
+                os.environ,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=[],
+                # Python ignores these, and programs inherit that
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+            )
+        except BaseException:
+            for fd in set(ours):
+                os.close(fd)
+            raise
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        for fd in set(ours):
+            os.set_blocking(fd, False)
+        self._watchers = [self._hub.loop.io(fd, 1) for fd in self._outputs]
+        self._watch_process()
+
+    @staticmethod
+    def _open_pipes() -> tuple[list[int], list[Any], list[int]]:
+        """Our ends of three pipes, what to do with the program's ends in it, and those ends."""
+        in_read, in_write = os.pipe()
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        theirs = [in_read, out_write, err_write]
+        for fd in (in_write, out_read):
+            with suppress(ImportError, AttributeError, OSError):  # Linux alone has it, and may limit it
+                import fcntl
+
+                fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _BLOCK_SIZE)
+        return [in_write, out_read, err_read], [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate(theirs)], theirs
+
+    @staticmethod
+    def _open_terminal() -> tuple[list[int], list[Any], list[int]]:
+        """The same for a terminal, which does not echo what we type."""
+        ours, theirs = pty.openpty()
+        settings = termios.tcgetattr(theirs)
+        settings[3] &= ~termios.ECHO
+        termios.tcsetattr(theirs, termios.TCSANOW, settings)
+        # A session without a terminal gets the first that it opens
+        actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.ttyname(theirs), os.O_RDWR, 0)]
+        actions += [(os.POSIX_SPAWN_DUP2, 0, n) for n in (1, 2)]
+        return [ours, ours], actions, [theirs]
+
+    def _watch_process(self) -> None:
+        """Have the end of the process noticed, and its status fetched."""
+        loop = self._hub.loop
+        if loop.default:
+            child = loop.child(self.pid, ref=False)
+            child.start(lambda: self._ended(child, child.rstatus))
+            return
+
+        def poll() -> None:  # only the main thread's loop hears of children
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                pid, status = self.pid, 255 << 8
+            if pid:
+                self._ended(timer, status)
+
+        timer = loop.timer(0.02, 0.02, ref=False)
+        timer.start(poll)
+
+    def _ended(self, watcher: Any, status: int) -> None:
+        watcher.stop()
+        watcher.close()
+        code = os.waitstatus_to_exitcode(status)
+        self._status = code if code >= 0 else 128 - code
+        self._event.set()
+
+    def send(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            if self._input < 0:
+                raise BrokenPipeError(errno.EPIPE, "the pipe is closed")
+            try:
+                rest = rest[os.write(self._input, rest) :]
+            except BlockingIOError:
+                watcher = self._hub.loop.io(self._input, 2)
+                try:
+                    self._hub.wait(watcher)
+                finally:
+                    watcher.close()
+
+    def close_input(self) -> None:
+        if self._input < 0:
+            return
+        if self._terminal:
+            with suppress(OSError):
+                self.send(b"\x04")
+            return
+        os.close(self._input)
+        self._input = -1
+
+    def receive(self, seconds: float | None) -> tuple[int, bytes] | None:
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while True:
+            ended = self._status is not None
+            for fd, number in list(self._outputs.items()):
+                data = self._read(fd)
+                if data:
+                    return number, data
+            if ended or self._closed:
+                return None
+            if not self._wait(None if deadline is None else deadline - time.monotonic()):
+                raise TimeoutError(f"No output within {seconds}s")
+
+    def drain(self) -> None:
+        while self._outputs:
+            for fd in list(self._outputs):
+                self._read(fd)
+            if self._outputs:
+                self._wait(None)
+
+    def _wait(self, seconds: float | None) -> bool:
+        """Wait for output or the end of the process; tells whether there was any."""
+        self._event.clear()
+        for watcher in self._watchers:
+            watcher.start(self._event.set)
+        try:
+            return bool(self._event.wait(seconds if seconds is None else max(seconds, 0)))
+        finally:
+            for watcher in self._watchers:
+                watcher.stop()
+
+    def _read(self, fd: int) -> bytes:
+        """What is there; a stream that has ended is closed."""
+        try:
+            data = os.read(fd, _BLOCK_SIZE)
+        except BlockingIOError:
+            return b""
+        except OSError:  # how a terminal ends
+            data = b""
+        if not data:
+            self._close_output(fd)
+        return data
+
+    def _close_output(self, fd: int) -> None:
+        for watcher in [watcher for watcher in self._watchers if watcher.fd == fd]:
+            self._watchers.remove(watcher)
+            watcher.stop()
+            watcher.close()
+        del self._outputs[fd]
+        if fd != self._input:
+            os.close(fd)
+
+    def exit_status(self) -> int | None:
+        return self._status
+
+    def close(self) -> None:
+        self._closed = True
+        if self._status is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        for fd in list(self._outputs):
+            self._close_output(fd)
+        if self._input >= 0:
+            os.close(self._input)
+            self._input = -1
+        self._event.set()
+
+
+# What comes out of a shell
+
+
+class _Lines:
+    """Takes apart what a shell writes to one of its outputs: lines, and marks between what belongs to one command.
+
+    ``sinks`` get the lines before the first mark, the second and so on; ``marks`` are what the marks said.
+    The newline before a mark is the shell's own, so that an empty line is kept back until the next one.
+    """
+
+    def __init__(self, mark: bytes, noise: Callable[[bytes], None], line_end: bytes = b"") -> None:
+        self.mark = mark
+        self.sinks: list[Callable[[bytes], None]] = [noise]
+        self.marks: list[bytes] = []
+        self.line_end = line_end
+        self.parts: list[bytes] = []
+        self.empty = False
+
+    def feed(self, data: bytes) -> None:
+        if b"\n" not in data:
+            self.parts.append(data)
+            return
+        *lines, rest = b"".join([*self.parts, data]).split(b"\n")
+        self.parts = [rest]
+        for line in lines:
+            line = line.removesuffix(self.line_end)
+            if line.startswith(self.mark):
+                self.empty = False
+                self._next(line[len(self.mark) :])
+                continue
+            if self.empty:
+                self._take(b"")
+            self.empty = not line
+            if line:
+                self._take(line)
+
+    def end(self) -> None:
+        """There is no more: what is left is a line."""
+        rest = b"".join(self.parts)
+        self.parts = []
+        if rest:
+            if self.empty:
+                self._take(b"")
+            self._take(rest)
+
+    def _take(self, data: bytes) -> None:
+        if len(self.marks) < len(self.sinks):
+            self.sinks[len(self.marks)](data)
+
+    def _next(self, said: bytes) -> None:
+        if len(self.marks) < len(self.sinks):
+            self.sinks[len(self.marks)] = _drop
+        self.marks.append(said)
+
+
+class _Blocks(_Lines):
+    """The same for bytes: what follows the first mark is a file."""
+
+    def feed(self, data: bytes) -> None:
+        text = b"".join([*self.parts, data])
+        pattern = b"\n" + self.mark
+        while True:
+            at = text.find(pattern)
+            end = text.find(b"\n", at + len(pattern)) if at >= 0 else -1
+            if end < 0:
+                break
+            self._take(text[:at])
+            self._next(text[at + len(pattern) : end])
+            text = text[end + 1 :]
+        # What may be the beginning of a mark has to wait for the rest of it
+        at = at if at >= 0 else max(0, len(text) - len(pattern) + 1)
+        self._take(text[:at])
+        self.parts = [text[at:]]
+
+    def end(self) -> None:
+        self._take(b"".join(self.parts))
+        self.parts = []
+
+
+def _drop(data: bytes) -> None:
+    """Nobody wants this."""
+
+
+class Reply:
+    """What a command answered: its lines, echoed as they come if there is a prefix to echo them with."""
+
+    __slots__ = ("lines", "prefix")
+
+    def __init__(self, prefix: str | None = None) -> None:
+        self.lines: list[OutputLine] = []
+        self.prefix = prefix
+
+    def out(self, data: bytes) -> None:
+        """Take a line of standard output."""
+        line = data.decode("utf-8", "replace")
+        self.lines.append(OutputLine("stdout", line))
+        if self.prefix is not None:
+            echo(f"{self.prefix}{line}", err=True)
+
+    def err(self, data: bytes) -> None:
+        """Take a line of standard error."""
+        line = data.decode("utf-8", "replace")
+        self.lines.append(OutputLine("stderr", line))
+        if self.prefix is not None:
+            echo(f"{self.prefix}{format_text(line, 'red')}", err=True)
+
+    def text(self) -> str:
+        """All lines."""
+        return "\n".join(line.line for line in self.lines)
+
+
+class _Shell:
+    """An open pipe to a program, and what has come out of it so far."""
+
+    def __init__(self, pipe: Pipe, mark: bytes = b"", terminal: bool = False) -> None:
+        self.pipe = pipe
+        self.killed = False
+        self.noise = Reply()
+        line_end = b"\r" if terminal else b""
+        self.out = _Lines(mark, self.noise.out, line_end)
+        self.err = _Lines(mark, self.noise.err, line_end)
+
+    @property
+    def pid(self) -> int | None:
+        """The shell's process id on the target, once it has said it."""
+        return int(self.out.marks[0]) if self.out.marks else None
+
+    def expect(self, out: Callable[[bytes], None], err: Callable[[bytes], None]) -> None:
+        """Have the next command's output go there."""
+        self.out.sinks.append(out)
+        self.err.sinks.append(err)
+
+    @property
+    def answered(self) -> int:
+        """How many commands are done; -1 before the shell has said its process id."""
+        return min(len(self.out.marks), len(self.err.marks)) - 1
+
+    def listen(self, deadline: float | None) -> bool:
+        """Wait for a piece of output; tells whether there will be more."""
+        chunk = self.pipe.receive(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        if chunk is None:
+            self.out.end()
+            self.err.end()
+            return False
+        (self.out if chunk[0] == 1 else self.err).feed(chunk[1])
+        return True
+
+
+def _encode(kind: bytes, text: str) -> bytes:
+    """A command as a line for a shell that was booted."""
+    data = text.encode("utf-8", "surrogateescape")
+    if b"\0" in data:
+        raise ValueError("A shell command cannot hold a NUL byte")
+    if b"\n" not in data:
+        return kind + b"p" + data + b"\n"
+    return kind + b"e" + data.replace(b"\\", b"\\\\").replace(b"\n", b"\\n") + b"\n"
+
+
+def _exit_code(status: int) -> int:
+    """A status as POSIX has it: ksh93 says 256+n for signal n, yash 384+n."""
+    return status if status <= 255 else 128 + (status & 127)
+
+
+class _Input:
+    """A program's standard input as a binary file object."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self.close = pipe.close_input
+
+    def write(self, data: bytes | str) -> None:
+        try:
+            self._pipe.send(data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape"))
+        except OSError as error:
+            raise _InputRefusedError from error
+
+
+class _InputRefusedError(Exception):
+    """The program has gone, or has closed its input."""
+
+
+class _Writer:
+    """Writes a program's input beside the reading of its output, and closes it.
+
+    ``error`` is what went wrong on this side; a program need not read its input.
+    """
+
+    def __init__(self, pipe: Pipe, write: Callable[[_Input], None] | None, then_close: bool = True) -> None:
+        self.error: Exception | None = None
+        self._greenlet: Any = None
+        if write is not None:
+            self._greenlet = gevent.spawn(self._run, pipe, write, then_close)
+        elif then_close:
+            with suppress(OSError):
+                pipe.close_input()
+
+    def _run(self, pipe: Pipe, write: Callable[[_Input], None], then_close: bool) -> None:
+        try:
+            write(_Input(pipe))
+        except _InputRefusedError:
+            pass
+        except Exception as error:  # told to those who wait for the command
+            self.error = error
+        if then_close:
+            with suppress(OSError):
+                pipe.close_input()
+
+    def stop(self) -> None:
+        """Write no more."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+
+
+class ShellSession:
+    """Runs commands in shells on one target.
+
+    Args:
+        open_pipe: opens a pipe to a shell that runs :data:`BOOT`
+        boot_seconds: how long the first shell may take to say something
+        opens_ahead: whether a command may have the next one's shell opened while it works
+    """
+
+    def __init__(self, open_pipe: Callable[[], Pipe], boot_seconds: float, opens_ahead: bool = True) -> None:
+        self._open_pipe = open_pipe
+        self._boot_seconds = boot_seconds
+        self._opens_ahead = opens_ahead
+        self._ahead: Any = None
+        self._spare: _Shell | None = None
+        self._fact_shell: _Shell | None = None
+        self._fact_lock = RLock()
+        # Shells at work, and what kills their commands: lines to run in another shell, given the shell's process id
+        self._running: dict[_Shell, Killing | None] = {}
+        self._killers = Group()
+        # Shells that have answered and are about to end, with the greenlets that drop what background processes write
+        self._ending: dict[_Shell, Any] = {}
+
+    # Shells
+
+    def open(self) -> None:
+        """Open a shell and hear from it, or raise :class:`ConnectError`."""
+        self._spare = self._checked(self._take())
+
+    def _checked(self, shell: _Shell) -> _Shell:
+        """A shell that has said its process id."""
+        deadline = time.monotonic() + self._boot_seconds
+        try:
+            while shell.answered < 0 and shell.listen(deadline):
+                pass
+            why = f"exit status {shell.pipe.exit_status()}"
+        except TimeoutError:
+            why = f"no answer within {self._boot_seconds} seconds"
+        if shell.answered >= 0:
+            return shell
+        shell.pipe.close()
+        said = f": {shell.noise.text()[:500]}" if shell.noise.lines else ""
+        raise ConnectError(
+            f"No POSIX shell answers ({why}{said}); for a target without one, set its host data shell_session = False"
+        )
+
+    def _open(self) -> _Shell:
+        mark = secrets.token_hex(8).encode()
+        try:
+            try:
+                pipe = self._open_pipe()
+            except (ConnectError, OSError):
+                # There may be as many channels open as the target allows: some may only serve background processes
+                if not self._ending:
+                    raise
+                self._forget(next(iter(self._ending)))
+                pipe = self._open_pipe()
+            with suppress(OSError):  # it is the listener who finds out what has happened
+                pipe.send(mark + b"\n")
+        except OSError as error:
+            raise ConnectError(f"Cannot open a shell: {error}") from error
+        return _Shell(pipe, mark)
+
+    def _open_ahead(self) -> _Shell | None:
+        try:
+            return self._open()
+        except ConnectError:
+            self._opens_ahead = False
+            return None
+
+    def _take(self) -> _Shell:
+        """A shell that nobody has used yet."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            self._spare = ahead.get()
+        shell, self._spare = self._spare, None
+        if shell is not None and shell.pipe.exit_status() is None:
+            return shell
+        if shell is not None:
+            shell.pipe.close()
+        return self._open()
+
+    def _let_end(self, shell: _Shell) -> None:
+        """Have a shell that has answered end on its own; background processes can go on writing to it."""
+        self._ending[shell] = gevent.spawn(self._see_out, shell)
+
+    def _see_out(self, shell: _Shell) -> None:
+        with suppress(Exception):
+            while shell.pipe.receive(None) is not None:
+                pass
+            shell.pipe.drain()
+        self._ending.pop(shell, None)
+        shell.pipe.close()
+
+    def _forget(self, shell: _Shell) -> None:
+        greenlet = self._ending.pop(shell)
+        greenlet.kill()
+        shell.pipe.close()
+
+    def close(self) -> None:
+        """End all shells, and what still runs in them."""
+        self.kill_running()
+        self._killers.join(_KILL_SECONDS)
+        gevent.joinall(list(self._ending.values()), timeout=_END_SECONDS)
+        for shell in list(self._ending):
+            self._forget(shell)
+        if self._ahead is not None:
+            self._spare, self._ahead = self._ahead.get(), None
+        for idle in (self._spare, self._fact_shell):
+            if idle is not None:
+                idle.pipe.close()
+        self._spare = self._fact_shell = None
+
+    # Commands
+
+    def run(
+        self,
+        text: str,
+        reply: Reply,
+        write: Callable[[_Input], None] | None = None,
+        take: Callable[[bytes], None] | None = None,
+        seconds: float | None = None,
+        killing: Killing | None = None,
+    ) -> int:
+        """Run a command in a shell of its own.
+
+        Args:
+            text: the command, for ``sh``
+            reply: gets its output
+            write: writes its standard input to a file object
+            take: gets its standard output as bytes, instead of ``reply``
+            seconds: the most that it may take
+            killing: the command lines that end it, run in another shell, given its shell's process id
+
+        Returns its exit code, 0 to 255.
+
+        Raises:
+            TimeoutError: it took longer, and has been killed
+            ConnectError: the connection broke while it ran
+        """
+        line = _encode(b"c", text)
+        shell = self._take()
+        if take is not None:
+            blocks = _Blocks(shell.out.mark, shell.noise.out)
+            blocks.marks, blocks.parts, blocks.sinks = shell.out.marks, shell.out.parts, shell.out.sinks
+            shell.out = blocks
+        shell.expect(take or reply.out, reply.err)
+        with suppress(OSError):
+            shell.pipe.send(line)
+        if self._opens_ahead:
+            self._ahead = gevent.spawn(self._open_ahead)
+        if self._converse(shell, 1, _Writer(shell.pipe, write), seconds, killing):
+            self._let_end(shell)
+            return _exit_code(int(shell.out.marks[1]))
+        return self._outcome(shell)
+
+    def run_program(
+        self,
+        pipe: Pipe,
+        reply: Reply,
+        mark: bytes = b"",
+        write: Callable[[_Input], None] | None = None,
+        take: Callable[[bytes], None] | None = None,
+        seconds: float | None = None,
+        killing: Killing | None = None,
+    ) -> int:
+        """The same for a program with a pipe to itself, in a terminal or on a target without a shell.
+
+        ``mark`` is the one with which it says its process id, if it does.
+        """
+        shell = _Shell(pipe, mark or secrets.token_hex(8).encode(), terminal=bool(mark))
+        if take is not None:
+            shell.out = _Blocks(shell.out.mark, take)
+        shell.out.sinks, shell.err.sinks = [take or reply.out], [reply.err]
+        if mark:
+            shell.out.sinks = [shell.noise.out, reply.out]
+        self._converse(shell, None, _Writer(pipe, write), seconds, killing)
+        status = pipe.exit_status()
+        pipe.close()
+        if shell.pid == 0:
+            raise OSError("_get_pty: this connector has no terminal to give on the target")
+        if status is None and shell.killed:
+            return 128 + signal.SIGKILL
+        if status is None:
+            raise ConnectError("The connection broke while a command was running")
+        return _exit_code(status)
+
+    def _converse(
+        self,
+        shell: _Shell,
+        until: int | None,
+        writer: _Writer | None,
+        seconds: float | None,
+        killing: Killing | None,
+    ) -> bool:
+        """Listen to a shell until it has answered so many commands, or has gone; tells whether it has answered."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        self._running[shell] = killing
+        try:
+            while until is None or shell.answered < until:
+                if not shell.listen(deadline):
+                    break
+        except TimeoutError:
+            self._kill(shell)
+            raise TimeoutError(f"Command timed out after {seconds}s") from None
+        except BaseException:
+            # Who stops waiting for a command wants it ended; the killing is not to be cut short as the waiting was
+            self._killers.spawn(self._kill, shell)
+            raise
+        finally:
+            if writer is not None:
+                writer.stop()
+        self._running.pop(shell, None)
+        if writer is not None and writer.error is not None:
+            raise writer.error
+        return until is not None and shell.answered >= until
+
+    def _outcome(self, shell: _Shell) -> int:
+        """The exit code of a command whose shell has gone without an answer, if that was not the connection's end."""
+        status = shell.pipe.exit_status()
+        shell.pipe.close()
+        if not shell.killed:
+            try:
+                self._spare = self._checked(self._take())
+            except ConnectError as error:
+                raise ConnectError(f"The connection broke while a command was running: {error}") from error
+        return _exit_code(status or 128 + signal.SIGKILL)
+
+    def _kill(self, shell: _Shell) -> None:
+        """End what a shell runs, from other shells, and the shell."""
+        killing = self._running.pop(shell, None)
+        shell.killed = True
+        if killing is not None and shell.pid:
+            with suppress(ConnectError, OSError, TimeoutError):
+                for line in killing(shell.pid):
+                    self.run(line, Reply(), seconds=_KILL_SECONDS)
+        shell.pipe.close()
+
+    def kill_running(self) -> None:
+        """End all commands that are running."""
+        for shell in list(self._running):
+            self._kill(shell)
+
+    # Facts
+
+    def ask(self, texts: Sequence[str], replies: Sequence[Reply], killing: Killing | None = None) -> list[int]:
+        """Run commands that only read, without input, one after another in one shell and in one round trip.
+
+        Args:
+            texts: the commands, for ``sh``
+            replies: one for each, gets its output
+            killing: as for :meth:`run`
+
+        Returns their exit codes. What the shell's death leaves without an answer is asked once more, in a new one.
+
+        Raises:
+            ConnectError: the connection broke
+        """
+        lines = [_encode(b"f", text) for text in texts]
+        codes: list[int] = []
+        deaths = 0
+        with self._fact_lock:
+            while len(codes) < len(lines):
+                done = len(codes)
+                shell, self._fact_shell = self._fact_shell, None
+                if shell is None or shell.pipe.exit_status() is not None:
+                    shell = self._take()
+                codes += self._ask(shell, lines[done:], replies[done:], killing)
+                if len(codes) == len(lines):
+                    self._fact_shell = shell
+                    break
+                status = self._outcome(shell)
+                deaths = deaths + 1 if len(codes) == done else 1
+                if shell.killed or deaths > 1:
+                    codes.append(status)
+                    deaths = 0
+                else:
+                    replies[len(codes)].lines.clear()
+        return codes
+
+    def _ask(
+        self, shell: _Shell, lines: Sequence[bytes], replies: Sequence[Reply], killing: Killing | None
+    ) -> list[int]:
+        """The exit codes of as many commands as the shell lives to answer."""
+        first = len(shell.out.sinks) - 1
+        for reply in replies:
+            shell.expect(reply.out, reply.err)
+        data = b"".join(lines)
+        if len(data) <= _SENT_AT_ONCE:
+            writer = None
+            with suppress(OSError):
+                shell.pipe.send(data)
+        else:
+            writer = _Writer(shell.pipe, lambda file: file.write(data), then_close=False)
+        self._converse(shell, first + len(lines), writer, None, killing)
+        return [_exit_code(int(status)) for status in shell.out.marks[first + 1 : shell.answered + 1]]
+
+
+# Files
+
+
+def _path(path: str) -> StringCommand:
+    """A path on the target as a word for its shell, which expands a home folder at its beginning."""
+    home, slash, rest = path.partition("/")
+    if not re.fullmatch(r"~[A-Za-z0-9._-]*", home):
+        return StringCommand(QuoteString(path))
+    return StringCommand(home, slash, QuoteString(rest) if rest else "", _separator="")
+
+
+@contextmanager
+def _measured(source: Any) -> Iterator[tuple[Any, int]]:
+    """A local file as bytes that can be read more than once, from where it stands, and their number."""
+    with suppress(OSError, ValueError, AttributeError):
+        if isinstance(source.read(0), bytes):
+            start = source.tell()
+            size = source.seek(0, os.SEEK_END) - start
+            source.seek(start)
+            if size:  # what /proc has is longer than it says
+                yield source, size
+                return
+    with tempfile.TemporaryFile() as copy:
+        while block := source.read(_BLOCK_SIZE):
+            copy.write(block if isinstance(block, bytes) else block.encode())
+        size = copy.tell()
+        copy.seek(0)
+        yield copy, size
+
+
+def _sending(file: Any, size: int) -> Callable[[_Input], None]:
+    """What writes ``size`` bytes of a file, from where it stands now, as often as it is called."""
+    start = file.tell()
+
+    def write(target: _Input) -> None:
+        file.seek(start)
+        rest = size
+        while rest and (block := file.read(min(rest, _BLOCK_SIZE))):
+            target.write(block)
+            rest -= len(block)
+
+    return write
+
+
+@contextmanager
+def _local_file(filename_or_io: str | IO[Any]) -> Iterator[Callable[[bytes], Any]]:
+    """What writes to a local file, which stays as it was if anything goes wrong, or to a file object."""
+    if hasattr(filename_or_io, "write"):
+        with get_file_io(filename_or_io, "wb") as file:
+            if isinstance(file, io.TextIOBase):
+                decoder = codecs.getincrementaldecoder("utf-8")("replace")
+                yield lambda data: file.write(decoder.decode(data))
+                file.write(decoder.decode(b"", True))
+            else:
+                yield file.write
+        return
+    path = os.path.realpath(os.fspath(filename_or_io))
+    folder = os.path.dirname(path)
+    old = os.stat(path) if os.path.exists(path) else None
+    if old is not None and (not stat.S_ISREG(old.st_mode) or old.st_nlink > 1 or not os.access(folder, os.W_OK)):
+        with open(path, "wb") as file:
+            yield file.write
+        return
+    fd, temporary = tempfile.mkstemp(prefix=".", suffix="~", dir=folder)
+    try:
+        with open(fd, "wb") as file:
+            yield file.write
+        umask = os.umask(0o077)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask if old is None else stat.S_IMODE(old.st_mode))
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+class _Download:
+    """Takes what :data:`GET` prints: a length in a line of its own, and a file."""
+
+    def __init__(self, write: Callable[[bytes], Any], measured: bool = True) -> None:
+        self._write = write
+        self._head: bytes | None = b"" if measured else None
+        self.size = 0
+        self.count = 0
+
+    def take(self, data: bytes) -> None:
+        if self._head is not None:
+            self._head += data
+            size, newline, data = self._head.partition(b"\n")
+            if not newline:
+                return
+            self.size, self._head = int(size), None
+        self.count += len(data)
+        self._write(data)
+
+
+class SessionData(ConnectorData):
+    """What every connector over a session reads of the host data."""
+
+    shell_session: bool
+
+
+class SessionConnector(BaseConnector):
+    """Base class of connectors: a subclass says with :meth:`shell_argv` how to get at a shell, and no more.
+
+    Attributes:
+        opens_ahead: whether the target allows a shell to wait for the next command while another one works
+        session: the shells on the target, while connected
+    """
+
+    handles_execution = True
+    data_cls: type[Any] = SessionData
+    data_meta = {
+        "shell_session": DataMeta("Whether the target has a POSIX shell; without, each command is run alone", True)
+    }
+    opens_ahead = True
+
+    def __init__(self, state: State, host: Host) -> None:
+        super().__init__(state, host)
+        self.session: ShellSession | None = None
+        self._has_shell = True
+
+    # What subclasses say
+
+    def shell_argv(self) -> list[str]:
+        """The program and arguments that end in a shell, such as ``["chroot", "/srv", "sh"]``."""
+        raise NotImplementedError
+
+    def terminal_argv(self) -> list[str]:
+        """The same where the shell is to have a terminal; that of this machine is handed to the program."""
+        return self.shell_argv()
+
+    def program_argv(self, text: str) -> list[str]:
+        """The program and arguments that run a command line on a target that has no POSIX shell."""
+        return [*self.shell_argv()[:-1], *shlex.split(text)]
+
+    def open_pipe(self, argv: Sequence[str], terminal: bool = False) -> Pipe:
+        """Start a program and open a pipe to it; in a terminal if asked.
+
+        ``argv`` is what one of the methods above gave, with arguments for the shell. Raises ``OSError`` or
+        :class:`ConnectError`.
+        """
+        return ProcessPipe(argv, terminal)
+
+    # Connecting
+
+    def connect(self) -> None:
+        """Open the first shell, or raise :class:`ConnectError`."""
+        self._has_shell = self.host.data.get("shell_session", True) is not False
+        self.session = ShellSession(
+            lambda: self.open_pipe([*self.shell_argv(), "-c", BOOT]),
+            self.state.config.CONNECT_TIMEOUT,
+            self.opens_ahead,
+        )
+        if self._has_shell:
+            self.session.open()
+
+    def disconnect(self) -> None:
+        """End the shells and what runs in them, and remove the files that held passwords."""
+        if self.session is None:
+            return
+        try:
+            for key, value in list(self.host.connector_data.items()):
+                if isinstance(value, str) and "/pyinfra-sudo-askpass-" in value:
+                    del self.host.connector_data[key]
+                    with suppress(ConnectError, OSError):
+                        self.session.run(f"rm -f {shlex.quote(value)}", Reply(), seconds=_KILL_SECONDS)
+        finally:
+            self.session.close()
+            self.session = None
+
+    def kill_running(self) -> None:
+        """End the commands that are running on the target; called from another greenlet than theirs."""
+        if self.session is not None:
+            self.session.kill_running()
+
+    # Commands
+
+    def run_shell_command(
+        self,
+        command: StringCommand,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Unpack[ConnectorArguments],
+    ) -> tuple[bool, CommandOutput]:
+        """Run a command in a shell of its own, as :meth:`BaseConnector.run_shell_command` has it.
+
+        Raises:
+            TimeoutError: it took longer than ``_timeout`` and was killed
+            ConnectError: the connection broke
+        """
+        controls: Any = extract_control_arguments(arguments)
+        write = _standard_input(controls.get("_stdin"))
+        terminal = bool(controls.get("_get_pty"))
+        prefix = self.host.print_prefix if print_output else None
+
+        def execute() -> tuple[int, CommandOutput]:
+            line = self._command_line(command, arguments, print_input)
+            reply = Reply(prefix)
+            code = self._run(line, reply, write, None, controls.get("_timeout"), arguments, terminal)
+            return code, CommandOutput(reply.lines)
+
+        code, output = execute_command_with_sudo_retry(self.host, arguments, execute)
+        return code in (controls.get("_success_exit_codes") or [0]), output
+
+    def run_fact_commands(
+        self,
+        commands: Sequence[tuple[StringCommand, ConnectorArguments]],
+        print_output: bool = False,
+        print_input: bool = False,
+    ) -> list[tuple[bool, CommandOutput]]:
+        """Run commands that only read, in one round trip; returns for each what :meth:`run_shell_command` would."""
+        results: dict[int, tuple[bool, CommandOutput]] = {}
+        batch = []
+        for number, (command, arguments) in enumerate(commands):
+            alone = not self._has_shell or any(arguments.get(key) for key in ("_stdin", "_timeout", "_get_pty"))
+            if alone or _starts_in_background(command):
+                results[number] = self.run_shell_command(command, print_output, print_input, **arguments)
+            else:
+                batch.append(number)
+        replies = self._ask([commands[number] for number in batch], print_output, print_input)
+        for number, reply in zip(batch, replies, strict=True):
+            command, arguments = commands[number]
+            results[number] = self._fact_result(command, arguments, reply, print_output, print_input)
+        return [results[number] for number in range(len(commands))]
+
+    def _fact_result(
+        self,
+        command: StringCommand,
+        arguments: ConnectorArguments,
+        answer: tuple[int, CommandOutput],
+        print_output: bool,
+        print_input: bool,
+    ) -> tuple[bool, CommandOutput]:
+        """What a fact's command gave; it is asked again where sudo wants a password."""
+        codes = arguments.get("_success_exit_codes") or [0]
+        if answer[0] and arguments.get("_sudo"):
+            answers = iter([answer])
+            arguments = arguments.copy()
+
+            def execute() -> tuple[int, CommandOutput]:
+                return next(answers, None) or self._ask([(command, arguments)], print_output, print_input)[0]
+
+            answer = execute_command_with_sudo_retry(self.host, arguments, execute)
+        return answer[0] in codes, answer[1]
+
+    def _ask(
+        self,
+        commands: Sequence[tuple[StringCommand, ConnectorArguments]],
+        print_output: bool,
+        print_input: bool,
+    ) -> list[tuple[int, CommandOutput]]:
+        """The exit codes and outputs of commands run in the fact shell."""
+        if not commands:
+            return []
+        texts = []
+        for command, given in commands:
+            arguments: Any = given.copy()
+            extract_control_arguments(arguments)
+            if print_input or _is_elevated(arguments) or arguments.get("_shell_executable", "sh") != "sh":
+                text = self._command_line(command, arguments, print_input)
+            if not _is_elevated(arguments) and arguments.get("_shell_executable", "sh") == "sh":
+                # The shell that reads this is what would be started for it
+                text = self._command_line(command, {**arguments, "_shell_executable": None}, False)
+            texts.append(text)
+        replies = [Reply(self.host.print_prefix if print_output else None) for _ in commands]
+        codes = self._connected().ask(texts, replies, self._killing(commands[0][1]))
+        return [(code, CommandOutput(reply.lines)) for code, reply in zip(codes, replies, strict=True)]
+
+    def _connected(self) -> ShellSession:
+        if self.session is None:
+            raise ConnectError("Not connected")
+        return self.session
+
+    def _command_line(self, command: StringCommand, arguments: Any, print_input: bool) -> str:
+        """The line that runs a command with its arguments; shown to people if asked."""
+        if not self._has_shell:
+            arguments = {**arguments, "_shell_executable": None}
+        line = make_unix_command_for_host(self.state, self.host, command, **arguments)
+        if print_input:
+            echo(f"{self.host.print_prefix}>>> {line}", err=True)
+        return line.get_raw_value()
+
+    def _run(
+        self,
+        line: str,
+        reply: Reply,
+        write: Callable[[_Input], None] | None,
+        take: Callable[[bytes], None] | None,
+        seconds: float | None,
+        arguments: Any,
+        terminal: bool = False,
+    ) -> int:
+        """Run a command line the way that the target and the arguments ask for; returns its exit code."""
+        session = self._connected()
+        killing = self._killing(arguments)
+        if self._has_shell and not terminal:
+            return session.run(line, reply, write, take, seconds, killing)
+        mark = secrets.token_hex(8) if self._has_shell else ""
+        boot = [*self.terminal_argv(), "-c", BOOT_IN_TERMINAL, "sh", mark, line]
+        argv = boot if self._has_shell else self.program_argv(line)
+        try:
+            pipe = self.open_pipe(argv, terminal=True) if terminal else self.open_pipe(argv)
+        except OSError as error:
+            raise ConnectError(f"Cannot run {argv[0]}: {error}") from error
+        return session.run_program(pipe, reply, mark.encode(), write, take, seconds, killing)
+
+    def _killing(self, arguments: Any) -> Killing:
+        """What ends a command that runs with these arguments: as the user that it runs as, and as the log-in user."""
+        kept = {key: value for key, value in arguments.items() if key not in _NO_PART_OF_KILLING}
+
+        def lines(pid: int) -> list[str]:
+            script = StringCommand("set --", str(pid), f"\n{KILL}")
+            own = [script.get_raw_value()]
+            return [self._command_line(script, kept, False), *own] if _is_elevated(arguments) else own
+
+        return lines
+
+    # Files
+
+    def put_file(
+        self,
+        filename_or_io: str | IO[Any],
+        remote_filename: str,
+        remote_temp_filename: str | None = None,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Unpack[ConnectorArguments],
+    ) -> bool:
+        """Write a local file or file object to the target, in one step where that can be.
+
+        ``remote_temp_filename`` is ignored: temporary files have names of their own. Returns ``True``.
+
+        Raises:
+            OSError: what the target said, or what is wrong with the local file
+            TimeoutError, ConnectError: as with commands
+        """
+        with get_file_io(filename_or_io) as source, _measured(source) as (file, size):
+            folder = arguments.get("_temp_dir") or self.host.get_temp_dir_config()
+            name = f".{secrets.token_hex(6)}~"
+            script = StringCommand(
+                "set --", _path(remote_filename), str(size), QuoteString(name), QuoteString(folder), f"\n{PUT}"
+            )
+            if not self._has_shell:
+                script = StringCommand("dd", QuoteString(f"of={remote_filename}"))
+            self._copy(script, f"upload {remote_filename}", print_input, arguments, _sending(file, size))
+        if print_output:
+            echo(f"{self.host.print_prefix}uploaded {remote_filename}", err=True)
+        return True
+
+    def get_file(
+        self,
+        remote_filename: str,
+        filename_or_io: str | IO[Any],
+        remote_temp_filename: str | None = None,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Unpack[ConnectorArguments],
+    ) -> bool:
+        """Write a file of the target to a local path or file object.
+
+        ``remote_temp_filename`` is ignored. Returns ``True``.
+
+        Raises:
+            OSError: what the target said, or what is wrong with the local file
+            TimeoutError, ConnectError: as with commands
+        """
+        with _local_file(filename_or_io) as write:
+            download = _Download(write, measured=self._has_shell)
+            script = StringCommand("set --", _path(remote_filename), f"\n{GET}")
+            if not self._has_shell:
+                script = StringCommand("cat", QuoteString(remote_filename))
+            self._copy(script, f"download {remote_filename}", print_input, arguments, take=download.take)
+            if download.count < download.size:
+                raise OSError(f"{remote_filename}: {download.count} of {download.size} bytes arrived")
+        if print_output:
+            echo(f"{self.host.print_prefix}downloaded {remote_filename}", err=True)
+        return True
+
+    def _copy(
+        self,
+        script: StringCommand,
+        what: str,
+        print_input: bool,
+        arguments: Any,
+        write: Callable[[_Input], None] | None = None,
+        take: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """Run a script that copies a file, or raise what it says."""
+        if print_input:
+            echo(f"{self.host.print_prefix}>>> {what}", err=True)
+        controls: Any = extract_control_arguments(arguments)
+        arguments = {**arguments, "_shell_executable": "sh"}
+
+        def execute() -> tuple[int, CommandOutput]:
+            reply = Reply()
+            line = self._command_line(script, arguments, False)
+            code = self._run(line, reply, write, take, controls.get("_timeout"), arguments)
+            return code, CommandOutput(reply.lines)
+
+        code, output = execute_command_with_sudo_retry(self.host, arguments, execute)
+        if code:
+            raise OSError(output.output or f"Cannot {what}: exit code {code}")
+
+
+_NO_PART_OF_KILLING = ("_chdir", "_env", "_shell_executable", "_stdin", "_timeout", "_get_pty", "_success_exit_codes")
+
+
+def _is_elevated(arguments: Any) -> bool:
+    """Whether a command runs as somebody else than the log-in user."""
+    return any(arguments.get(key) for key in ("_sudo", "_su_user", "_doas", "_dzdo"))
+
+
+def _starts_in_background(command: StringCommand | str) -> bool:
+    """Whether a command may leave a process behind, which would go on writing to the shell that facts share."""
+    text = command if isinstance(command, str) else command.get_raw_value()
+    return re.search(r"(?<![&>|<\\])&(?![&>])", text) is not None
+
+
+def _standard_input(stdin: Any) -> Callable[[_Input], None] | None:
+    """What writes a ``_stdin``, as often as it is called."""
+    if stdin is None:
+        return None
+    start = None
+    if hasattr(stdin, "read"):
+        with suppress(OSError, ValueError, AttributeError):
+            start = stdin.tell()
+    elif not isinstance(stdin, (str, bytes, list, tuple)):
+        stdin = list(stdin)
+
+    def write(file: _Input) -> None:
+        if start is not None:
+            stdin.seek(start)
+        write_stdin(stdin, file)
+
+    return write
