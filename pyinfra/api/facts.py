@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pyinfra.context import ctx_host
+
 from .arguments import CONNECTOR_ARGUMENT_KEYS, Arguments, all_argument_meta, resolve_arguments
 from .command import QuoteString, StringCommand
 from .exceptions import (
@@ -210,9 +212,13 @@ class Reading:
     def command(self) -> StringCommand:
         """The command to run, which says so where the program that the fact needs is missing."""
         fact = self.fact
-        command = self.call(fact.command) if callable(fact.command) else fact.command
+        # Facts that build on others read them from `host`, which may be another one where this was asked for
+        with ctx_host.use(self.host):
+            command = self.call(fact.command) if callable(fact.command) else fact.command
         if not isinstance(command, StringCommand):
             command = StringCommand(command)
+        if command.connector_arguments:
+            self.arguments = {**self.arguments, **command.connector_arguments}
         program = self.call(fact.requires_command)
         if program:
             command = StringCommand(
