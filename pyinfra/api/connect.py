@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import gevent
+from gevent.pool import Pool
 
 from pyinfra import logger
 from pyinfra.context import ctx_host, ctx_state
+
+from .exceptions import PyinfraError
 
 if TYPE_CHECKING:
     from .host import Host
     from .state import State
 
 T = TypeVar("T")
+
+
+def outcomes(
+    state: State,
+    hosts: Iterable[Host],
+    function: Callable[[Host], T],
+    pool: Pool | None = None,
+) -> list[tuple[Host, T, BaseException | None]]:
+    """Call a function for each host, in its context, on all of them at once.
+
+    Args:
+        state: the run
+        hosts: the hosts, in order
+        function: what to call; its errors are returned, since those that end a greenlet are printed by gevent
+        pool: how many at once; the run's own by default
+
+    Returns each host with what the function returned for it, and the error instead if it raised one.
+    """
+
+    def call(host: Host) -> tuple[Any, BaseException | None]:
+        ctx_host.set(host)
+        try:
+            return function(host), None
+        except (Exception, SystemExit, gevent.Timeout) as error:
+            return None, error
+
+    if pool is None:
+        pool = state.pool
+    if gevent.getcurrent() in pool:
+        # Asked from one of its own greenlets, a full pool would wait for itself
+        pool = Pool(pool.size)
+    with ctx_state.use(state):
+        greenlets = [(host, pool.spawn(call, host)) for host in hosts]
+        return [(host, *greenlet.get()) for host, greenlet in greenlets]
 
 
 def on_hosts(
@@ -25,7 +64,7 @@ def on_hosts(
     Args:
         state: the run
         hosts: one host, several, or ``None`` for all active ones
-        function: what to call; the first error, in inventory order, is raised when all are done
+        function: what to call; the first error, in the order of the hosts, is raised when all are done
 
     Returns what it returned, by host.
     """
@@ -33,16 +72,16 @@ def on_hosts(
         chosen = state.inventory.get_active_hosts()
     else:
         chosen = list(hosts) if isinstance(hosts, Iterable) else [hosts]
+        for host in chosen:
+            if host not in state.ops:
+                raise PyinfraError(f"`host` takes hosts of the run, as inventory.get_host(…) gives them, not {host!r}")
 
-    def call(host: Host) -> T:
-        ctx_host.set(host)
-        return function()
-
-    with ctx_state.use(state):
-        greenlets = [(host, state.pool.spawn(call, host)) for host in chosen]
-        for _, greenlet in greenlets:
-            greenlet.join()
-    return {host: greenlet.get() for host, greenlet in greenlets}
+    values = {}
+    for host, value, error in outcomes(state, chosen, lambda _: function()):
+        if error is not None:
+            raise error
+        values[host] = value
+    return values
 
 
 def connect_all(state: State) -> None:
@@ -56,17 +95,11 @@ def connect_all(state: State) -> None:
     for host in hosts:
         host.make_connector()
 
-    def connect(host: Host) -> bool:
-        ctx_host.set(host)
-        return host.connect()
-
-    with ctx_state.use(state):
-        greenlets = [(host, state.pool.spawn(connect, host)) for host in hosts]
-        for _, greenlet in greenlets:
-            greenlet.join()
     failed = []
-    for host, greenlet in greenlets:
-        if greenlet.get():
+    for host, connected, error in outcomes(state, hosts, lambda host: host.connect()):
+        if error is not None:
+            raise error
+        if connected:
             state.activate_host(host)
         else:
             failed.append(host)
@@ -82,6 +115,4 @@ def disconnect_all(state: State) -> None:
         except Exception as error:
             logger.warning("[%s] Could not disconnect: %s", host.name, error)
 
-    greenlets = [state.pool.spawn(disconnect, host) for host in state.inventory if host.connected or host.broken]
-    for greenlet in greenlets:
-        greenlet.join()
+    outcomes(state, [host for host in state.inventory if host.connected or host.broken], disconnect)

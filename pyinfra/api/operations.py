@@ -12,9 +12,10 @@ from gevent.pool import Pool
 
 from pyinfra import logger
 from pyinfra.connectors.util import CommandOutput
-from pyinfra.context import ctx_host, ctx_state
+from pyinfra.context import ctx_state
 
 from .command import FunctionCommand, PyinfraCommand, StringCommand
+from .connect import outcomes
 from .exceptions import ConnectError, NestedOperationError, PyinfraError
 from .facts import FactReadError
 from .operation import commands_of
@@ -268,17 +269,20 @@ def _runs_on(state: State, host: Host, op_hash: str) -> bool:
     return op_data is not None and host in state.active_hosts and not op_data.operation_meta.is_complete()
 
 
-def _run_on_hosts(state: State, hosts: Iterable[Host], pool: Pool, function: Callable[[Host], bool]) -> list[Host]:
-    """Call a function in each host's context; returns the hosts on which it said no or raised, in order."""
-
-    def call(host: Host) -> bool:
-        ctx_host.set(host)
-        return function(host)
-
-    greenlets = [(host, pool.spawn(call, host)) for host in hosts]
-    for _, greenlet in greenlets:
-        greenlet.join()
-    return [host for host, greenlet in greenlets if not greenlet.get()]
+def _run_on_hosts(
+    state: State,
+    hosts: Iterable[Host],
+    function: Callable[[Host], bool],
+    pool: Pool | None = None,
+) -> list[Host]:
+    """Call a function in each host's context; returns the hosts on which it said no, in order."""
+    failed = []
+    for host, goes_on, error in outcomes(state, hosts, function, pool):
+        if error is not None:
+            raise error
+        if not goes_on:
+            failed.append(host)
+    return failed
 
 
 def _run_op(state: State, op_hash: str) -> None:
@@ -300,11 +304,11 @@ def _run_op(state: State, op_hash: str) -> None:
         return state.interrupted or run_host_op(state, host, op_hash)
 
     if arguments["_serial"]:
-        failed = [host for host in hosts if _run_on_hosts(state, [host], state.pool, run)]
+        failed = [host for host in hosts if _run_on_hosts(state, [host], run)]
     else:
         own_limit = arguments["_parallel"]
-        pool = Pool(own_limit) if own_limit and own_limit != state.config.PARALLEL else state.pool
-        failed = _run_on_hosts(state, hosts, pool, run)
+        pool = None if own_limit == state.config.PARALLEL else Pool(own_limit or None)
+        failed = _run_on_hosts(state, hosts, run, pool)
     state.trigger_callbacks("operation_end", op_hash)
     state.fail_hosts(failed)
 
@@ -341,14 +345,13 @@ def run_ops(state: State, serial: bool = False, no_wait: bool = False) -> None:
 
     state.is_executing = True
     try:
-        with ctx_state.use(state):
-            if serial:
-                for host in state.inventory.get_active_hosts():
-                    state.fail_hosts(_run_on_hosts(state, [host], state.pool, run_all))
-            elif no_wait:
-                hosts = state.inventory.get_active_hosts()
-                state.fail_hosts(_run_on_hosts(state, hosts, state.pool, run_all))
-            else:
+        if serial:
+            for host in state.inventory.get_active_hosts():
+                state.fail_hosts(_run_on_hosts(state, [host], run_all))
+        elif no_wait:
+            state.fail_hosts(_run_on_hosts(state, state.inventory.get_active_hosts(), run_all))
+        else:
+            with ctx_state.use(state):
                 for op_hash in state.get_op_order():
                     _run_op(state, op_hash)
     finally:
