@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from importlib import metadata
+from itertools import count
 from typing import Any
 
 from pyinfra.version import __version__
@@ -109,6 +110,8 @@ def check_require_packages(requirements_config: str | Iterable[str]) -> None:
             raise PyinfraError(f"Package requirement not met (requires {line}, installed {installed})")
 
 
+_revisions = count(1)
+
 _CHECKS = {
     "REQUIRE_PYINFRA_VERSION": check_pyinfra_version,
     "REQUIRE_PACKAGES": check_require_packages,
@@ -118,7 +121,8 @@ _CHECKS = {
 class Config(ConfigDefaults):
     """The settings of one run, or of one host within it.
 
-    ``revision`` grows with every change, so that what was worked out from the settings can be kept until then.
+    ``revision`` is new with every change of any configuration, so that what was worked out from the settings can be kept
+    until then: two of one revision have the same settings, also where one took the place of the other in memory.
     """
 
     revision: int
@@ -136,7 +140,7 @@ class Config(ConfigDefaults):
         if value is not None and key in _CHECKS:
             _CHECKS[key](value)
         self.__dict__[key] = value
-        self.__dict__["revision"] += 1
+        self.__dict__["revision"] = next(_revisions)
 
     def get_current_state(self) -> list[tuple[str, Any]]:
         """All settings as pairs, for :meth:`set_current_state`."""
@@ -148,7 +152,7 @@ class Config(ConfigDefaults):
         for key in [key for key in self.__dict__ if key.isupper() and key not in values]:
             del self.__dict__[key]
         self.__dict__.update(values)
-        self.__dict__["revision"] += 1
+        self.__dict__["revision"] = next(_revisions)
 
     def lock_current_state(self) -> None:
         """Remember the settings as they are now."""
