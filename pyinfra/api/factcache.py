@@ -11,6 +11,8 @@ import time
 from datetime import date, datetime
 from typing import Any
 
+from .command import StringCommand
+
 # How many operations are looked at first, and at most
 FIRST_WINDOW = 16
 LARGEST_WINDOW = 64
@@ -33,6 +35,9 @@ def freeze(value: Any) -> Any:
         return (kind, *[(freeze(key), freeze(item)) for key, item in value.items()])
     if isinstance(value, (set, frozenset)):
         return (kind, frozenset(map(freeze, value)))
+    if isinstance(value, StringCommand):
+        # Commands are equal where they look the same, but their secrets may differ
+        return (kind, value.get_raw_value())
     hash(value)
     return (kind, value)
 

@@ -13,15 +13,18 @@ from pyinfra.context import ctx_host
 
 from .arguments import CONNECTOR_ARGUMENT_KEYS, Arguments, all_argument_meta, resolve_arguments
 from .command import QuoteString, StringCommand
+from .connect import outcomes
 from .exceptions import (
+    ArgumentTypeError,
     ConnectError,
     FactError,
     FactPreconditionError,
     FactProcessError,
     FactTypeError,
-    PyinfraError,
+    FactValueError,
 )
 from .factcache import freeze, own_copy
+from .state import HostFailure
 from .util import get_kwargs_str
 
 if TYPE_CHECKING:
@@ -35,7 +38,9 @@ T = TypeVar("T")
 MISSING_PROGRAM = "##PYINFRA_NOCMD##"
 # What sudo and su say of a user that an earlier operation may be about to create
 _NO_SUCH_USER = re.compile(
-    r"(?:sudo|sudo-rs|su|doas|dzdo): .*(?:unknown user|user .* does not exist|no such user)", re.I
+    r"(?:sudo|sudo-rs|su|doas|dzdo): .*(?:unknown user|user .* does not exist|user .* not found|no such user)"
+    r"|^no passwd entry for user ",
+    re.I,
 )
 # An operation's standard input, exit codes and retries are about its own commands, not about the facts that it reads
 _OPERATION_ONLY = frozenset({"_stdin", "_success_exit_codes", "_retries", "_retry_delay", "_retry_until"})
@@ -449,21 +454,25 @@ def get_facts(
     """The values of a fact on all active hosts, read from all of them at once.
 
     A host from which it cannot be read has the fact's default, and fails if ``apply_failed_hosts``.
+
+    Raises:
+        FactTypeError, FactValueError, ArgumentTypeError: the arguments are wrong
+        PyinfraError: no host is left, or too many failed
     """
     if isinstance(cls, str):
         cls = find_fact(cls)
-    failed = []
-
-    def read(host: Host) -> Any:
-        try:
-            return get_fact(state, host, cls, args, kwargs)
-        except PyinfraError:
-            failed.append(host)
-            return (cls.fact if issubclass(cls, ShortFactBase) else cls).default()
-
     hosts = state.inventory.get_active_hosts() if ensure_hosts is None else list(ensure_hosts)
-    greenlets = {host: state.pool.spawn(read, host) for host in hosts}
-    values = {host: greenlet.get() for host, greenlet in greenlets.items()}
+    failed = []
+    values = {}
+    for host, value, error in outcomes(state, hosts, lambda host: get_fact(state, host, cls, args, kwargs)):
+        values[host] = value
+        if error is None:
+            continue
+        if not isinstance(error, Exception) or isinstance(error, (FactTypeError, FactValueError, ArgumentTypeError)):
+            raise error
+        values[host] = (cls.fact if issubclass(cls, ShortFactBase) else cls).default()
+        failed.append(HostFailure.of_preparing(host, error))
     if failed and apply_failed_hosts:
-        state.fail_hosts(failed)
+        state.failures.extend(failed)
+        state.fail_hosts(failure.host for failure in failed)
     return values

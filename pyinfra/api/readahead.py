@@ -90,8 +90,9 @@ def _read_together(state: State, host: Host, readings: dict[Any, Reading], epoch
     keys = []
     for key, reading in readings.items():
         with suppress(Exception):
-            commands.append((reading.command(), reading.arguments))
-            keys.append(key)
+            if reading.fact.check_preconditions(state, host) is None:
+                commands.append((reading.command(), reading.arguments))
+                keys.append(key)
     try:
         results = host.connector.run_fact_commands(  # type: ignore[attr-defined]
             commands,

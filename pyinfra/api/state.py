@@ -215,6 +215,13 @@ class HostFailure:
     # Whether the error is none that pyinfra, a connector or a callback raises to say that something failed
     is_unexpected: bool = False
 
+    @classmethod
+    def of_preparing(cls, host: Host, error: Exception) -> HostFailure:
+        """A failure outside the operations, such as of a fact that the deploy code asked for."""
+        output = getattr(error, "output", None)
+        lines = () if output is None else tuple(output.stderr_lines)
+        return cls(host, None, stderr_lines=lines, error=error, is_unexpected=not isinstance(error, PyinfraError))
+
 
 class State:
     """One run over an inventory.
