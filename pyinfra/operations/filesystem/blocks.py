@@ -1,0 +1,193 @@
+"""Blocks of lines between markers in files on a host."""
+
+from __future__ import annotations
+
+from pyinfra import host
+from pyinfra.api import OperationTypeError, OperationValueError, QuoteString, StringCommand, operation
+from pyinfra.api.command import QuotePath
+from pyinfra.facts.files import Block
+from pyinfra.facts.util.block_markers import awk_file, awk_pattern, block_marker_lines
+
+from ..util.files import adjust_regex, back_up, pattern_between_slashes
+from . import Commands, of_files
+from .diff import show_lines
+from .paths import Steps, remote_path, report_no_change
+
+_HERE_DOCUMENT = "PYINFRAHERE"
+
+
+@operation()
+@of_files
+def block(
+    path: str,
+    content: str | list[str] | None = None,
+    present: bool = True,
+    line: str | None = None,
+    backup: bool = False,
+    escape_regex_characters: bool = False,
+    try_prevent_shell_expansion: bool = False,
+    before: bool = False,
+    after: bool = False,
+    marker: str | None = None,
+    begin: str | None = None,
+    end: str | None = None,
+) -> Commands:
+    """Have a block of lines between markers in a file, or none.
+
+    Args:
+        path: the file; it is made if it is missing
+        content: the lines
+        present: whether the block should be there
+        line: a regular expression of the line that a new block goes before or after; if none matches,
+            it goes to the end
+        backup: keep the file as it was beside it
+        escape_regex_characters: ``line`` is plain text
+        try_prevent_shell_expansion: without effect: the shell never expands the content
+        before, after: where a new block goes: with ``line``, as of that; else to the start or, by default, the end
+        marker: the text of the markers, in which ``{mark}`` stands for ``begin`` or ``end``; ``# {mark} PYINFRA BLOCK``
+        begin, end: ``BEGIN`` and ``END`` by default
+
+    .. code:: python
+
+        files.block(
+            name="Name the databases", path="/etc/hosts", line="localhost", after=True,
+            content=["10.0.0.7 db", "10.0.0.8 db2"],
+        )
+    """
+    path = remote_path(path)
+    if present:
+        steps = _ensure_block(path, content, line, backup, escape_regex_characters, before, after, marker, begin, end)
+    else:
+        steps = _ensure_no_block(path, backup, marker, begin, end)
+    yield from report_no_change(steps)
+
+
+def _content_lines(content: str | list[str] | None) -> list[str]:
+    """The lines of a block; a newline at the end of a text is that of its last line."""
+    if not content:
+        raise OperationValueError("'content' must be supplied when 'present' == True")
+    if isinstance(content, str):
+        return content.removesuffix("\n").split("\n")
+    if not all(isinstance(line, str) for line in content):
+        raise OperationTypeError(f"'content' must be a text or a list of lines, not {content!r}")
+    return [line for text in content for line in text.removesuffix("\n").split("\n")]
+
+
+def _rewrite(path: str, awk: StringCommand, exists: bool, backup: bool) -> StringCommand:
+    """The command that has a file be what ``awk`` writes to ``$OUT``, with the owner and mode that it has."""
+    name = QuotePath(path)
+    folder = StringCommand('OUT="$(TMPDIR=', QuoteString(host.get_temp_dir_config()), _separator="")
+    mode = ['MODE="$(stat -c %a', name, "2>/dev/null || stat -f %Lp", name, '2>/dev/null)" &&']
+    return StringCommand(
+        *([back_up(path), "&&"] if backup and exists else []),
+        folder,
+        'mktemp -t pyinfra.XXXXXX)" && ',
+        *(mode if exists else []),
+        'OWNER="$(stat -c "%u:%g"',
+        name,
+        '2>/dev/null || stat -f "%u:%g"',
+        name,
+        '2>/dev/null || echo $(id -un):$(id -gn))" &&',
+        awk,
+        ' && mv "$OUT"',
+        name,
+        ' && chown "$OWNER"',
+        name,
+        *([' && chmod "$MODE"', name] if exists else ["", name]),
+    )
+
+
+def _remove(path: str, first: str, last: str) -> StringCommand:
+    script = f"{awk_pattern(first)},{awk_pattern(last)} {{next}} 1"
+    return StringCommand("awk", QuoteString(script), awk_file(path), "> $OUT")
+
+
+def _replace(path: str, first: str, last: str, text: str) -> StringCommand:
+    script = (
+        f'BEGIN {{{{f=1; x=ARGV[2]; ARGV[2]=""}}}}{awk_pattern(first)} {{print; print x; f=0}} '
+        f"{awk_pattern(last)} {{print; f=1; next}} f"
+    )
+    return StringCommand("awk", QuoteString(script), awk_file(path), QuoteString(text), '> "$OUT"')
+
+
+def _insert(path: str, line_pattern: str, after: bool, text: str) -> StringCommand:
+    """The command that puts a text before or after the first line that matches, or at the end."""
+    script = (
+        f'BEGIN {{x=ARGV[2]; ARGV[2]=""}} {"{ print }" if after else ""} '
+        f"f!=1 && /{pattern_between_slashes(line_pattern)}/ {{ print x; f=1}} "
+        f"END {{if (f==0) print x }} {'' if after else '{ print }'}"
+    )
+    return StringCommand("awk", QuoteString(script), awk_file(path), QuoteString(text), '> "$OUT"')
+
+
+def _extend(path: str | None, at_start: bool, text: str) -> StringCommand:
+    """The command that puts a text at the start or the end of a file, or of nothing."""
+    file = awk_file(path) if path else "/dev/null"
+    # A line of the text could be the word that ends it
+    word = _HERE_DOCUMENT
+    while word in text.split("\n"):
+        word += "_"
+    operands = ["", "- ", file] if at_start else [file, " - "]
+    return StringCommand("( awk '{{print}}'", *operands, f"> \"$OUT\" <<'{word}'\n{text}\n{word}\n )")
+
+
+def _ensure_block(
+    path: str,
+    content: str | list[str] | None,
+    line: str | None,
+    backup: bool,
+    escape_regex_characters: bool,
+    before: bool,
+    after: bool,
+    marker: str | None,
+    begin: str | None,
+    end: str | None,
+) -> Steps:
+    """Have a block with this content in a file."""
+    lines = _content_lines(content)
+    first, last = _markers(marker, begin, end)
+    if line and before == after:
+        raise OperationValueError("only one of 'before' or 'after' used when 'line` is specified")
+    if any(mark in text for mark in (first, last) for text in lines):
+        raise OperationValueError(f"'content' must not contain the block's markers: {first!r}, {last!r}")
+
+    current = host.get_fact(Block, path=path, marker=marker, begin=begin, end=end)
+    if current == lines:
+        return f"block in {path} already has this content"
+    show_lines(path, current or (), lines)
+    text = "\n".join(lines)
+    block = f"{first}\n{text}\n{last}"
+    if current:
+        awk = _replace(path, first, last, text)
+    elif line and current is not None:
+        awk = _insert(path, adjust_regex(line, escape_regex_characters, extended=True), after, block)
+    else:
+        awk = _extend(None if current is None else path, before, block)
+    yield _rewrite(path, awk, current is not None, backup)
+    return None
+
+
+def _ensure_no_block(
+    path: str,
+    backup: bool,
+    marker: str | None,
+    begin: str | None,
+    end: str | None,
+) -> Steps:
+    """Have no block in a file, markers included."""
+    first, last = _markers(marker, begin, end)
+    current = host.get_fact(Block, path=path, marker=marker, begin=begin, end=end)
+    if current is None:
+        return "no remove required: file did not exist"
+    if not current:
+        return "no remove required: markers not found"
+    show_lines(path, current, ())
+    yield _rewrite(path, _remove(path, first, last), True, backup)
+    return None
+
+
+def _markers(marker: str | None, begin: str | None, end: str | None) -> tuple[str, str]:
+    try:
+        return block_marker_lines(marker, begin, end)
+    except ValueError as error:
+        raise OperationValueError(str(error)) from None

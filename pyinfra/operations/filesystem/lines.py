@@ -1,0 +1,165 @@
+"""Lines and texts in files on a host."""
+
+from __future__ import annotations
+
+import re
+
+from pyinfra import host
+from pyinfra.api import OperationTypeError, QuoteString, StringCommand, operation
+from pyinfra.api.command import InterpolatedString, QuotePath
+from pyinfra.facts.files import FindInFile
+
+from ..util.files import adjust_regex, back_up, escape_regex, sed_delete, sed_replace
+from . import Commands, of_files
+from .diff import show_lines
+from .paths import remote_path
+
+# What `echo` of some shells takes for an option
+_ECHO_OPTION = re.compile("-[neE]+")
+_LONE_BACKSLASH = re.compile(r"\\(?![1-9])")
+
+
+@operation()
+@of_files
+def line(
+    path: str,
+    line: str,
+    present: bool = True,
+    replace: str | None = None,
+    flags: list[str] | None = None,
+    backup: bool = False,
+    interpolate_variables: bool = False,
+    escape_regex_characters: bool = False,
+    ensure_newline: bool = False,
+    extended_regex: bool = False,
+) -> Commands:
+    """Have a line in a file, or none that matches.
+
+    Args:
+        path: the file; it is made if it is missing
+        line: the line, or a regular expression for lines; a part of the line is enough,
+            ``^`` and ``$`` tie it to the ends
+        present: whether it should be there
+        replace: the line that takes the place of those that match; if none does, it is added
+        flags: of the ``s`` of ``sed``
+        backup: keep the file as it was beside it
+        interpolate_variables: have the host's shell expand variables; with them in ``replace``, each run replaces anew
+        escape_regex_characters: ``line`` is plain text
+        ensure_newline: begin a new line even if the file does not end with one
+        extended_regex: ``line`` is in the extended syntax
+
+    .. code:: python
+
+        files.line(name="Listen on 8080", path="/etc/app.conf", line="^port=", replace="port=8080")
+    """
+    path = remote_path(path)
+    if not isinstance(line, str) or not line:
+        raise OperationTypeError(f"`line` must be a text that is not empty, not {line!r}")
+    pattern = adjust_regex(line, escape_regex_characters, extended_regex)
+    found = host.get_fact(
+        FindInFile,
+        path=path,
+        pattern=pattern,
+        interpolate_variables=interpolate_variables,
+        extended_regex=extended_regex,
+    )
+    if not present:
+        if not found:
+            host.noop(f'line "{line}" does not exist in {path}')
+            return
+        show_lines(path, found, ())
+        yield sed_delete(path, pattern, "", None, backup, interpolate_variables, extended_regex)
+        return
+
+    text = line if replace is None else replace
+    if found:
+        if replace is None or all(each == replace for each in found):
+            host.noop(f'line "{text}" exists in {path}')
+            return
+        show_lines(path, found, [replace] * len(found))
+        # In a line of its own, a backslash is one, but for references to groups
+        literal = replace if interpolate_variables else _LONE_BACKSLASH.sub(r"\\\\", replace)
+        yield sed_replace(path, pattern, literal, flags, backup, interpolate_variables, extended_regex)
+        return
+
+    if replace is not None and _has_line(path, replace, interpolate_variables, extended_regex):
+        host.noop(f'line "{text}" exists in {path}')
+        return
+    show_lines(path, (), [text])
+    yield _append(path, text, backup and found is not None, interpolate_variables, ensure_newline)
+
+
+def _has_line(path: str, text: str, interpolate_variables: bool, extended_regex: bool) -> bool:
+    # The shell is to expand what an escape would take its meaning from
+    literal = text if interpolate_variables else escape_regex(text, extended_regex)
+    return bool(
+        host.get_fact(
+            FindInFile,
+            path=path,
+            pattern=f"^{literal}$",
+            interpolate_variables=interpolate_variables,
+            extended_regex=extended_regex,
+        )
+    )
+
+
+def _append(path: str, text: str, backup: bool, interpolate_variables: bool, ensure_newline: bool) -> StringCommand:
+    """The command that adds a line to the end of a file."""
+    name = QuotePath(path)
+    word = InterpolatedString(text) if interpolate_variables else QuoteString(text)
+    # Where shells disagree on what echo makes of it
+    plain = "\\" not in text and not _ECHO_OPTION.fullmatch(text)
+    bits: list[object] = [*(["echo"] if plain else ["printf", "'%s\\n'"]), word, ">>", name]
+    if ensure_newline:
+        newline = ["if [ -s", name, '] && [ -n "$(tail -c 1', name, ')" ]; then echo >>', name, "; fi &&"]
+        bits = [*newline, *bits]
+    if backup:
+        bits = [back_up(path), "&&", *bits]
+    return StringCommand(*bits)
+
+
+@operation()
+@of_files
+def replace(
+    path: str,
+    text: str | None = None,
+    replace: str | None = None,
+    flags: list[str] | None = None,
+    backup: bool = False,
+    interpolate_variables: bool = False,
+    extended_regex: bool = False,
+    match: str | None = None,
+) -> Commands:
+    """Replace what matches in a file.
+
+    Args:
+        path: the file
+        text: a regular expression
+        replace: the text in its place, in which ``\\1`` to ``\\9`` are groups; if it matches itself,
+            each run replaces anew
+        flags: of the ``s`` of ``sed``: ``g`` for all matches in a line, ``i`` to ignore case
+        backup: keep the file as it was beside it
+        interpolate_variables: have the host's shell expand variables in both texts
+        extended_regex: ``text`` is in the extended syntax
+        match: an older name of ``text``
+
+    .. code:: python
+
+        files.replace(name="Move to the new domain", path="/etc/app.conf", text="example\\.org", replace="example.com")
+    """
+    path = remote_path(path)
+    text = match if text is None else text
+    for name, value in (("text", text), ("replace", replace)):
+        if not isinstance(value, str) or (name == "text" and not value):
+            raise OperationTypeError(f"`{name}` must be a text, not {value!r}")
+    found = host.get_fact(
+        FindInFile,
+        path=path,
+        pattern=text,
+        interpolate_variables=interpolate_variables,
+        extended_regex=extended_regex,
+    )
+    if not found:
+        host.noop(f'string "{text}" does not exist in {path}')
+        return
+    yield sed_replace(path, str(text), str(replace), flags, backup, interpolate_variables, extended_regex)

@@ -1,0 +1,96 @@
+"""Jinja2 templates, and where they went wrong."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from io import StringIO
+from typing import IO, Any
+
+from pyinfra import host, inventory, state
+from pyinfra.api import OperationError, operation
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.util import get_file_io, get_template
+
+from . import Commands, of_files
+from .paths import report_no_change
+from .uploads import local_path, put_file
+
+# What Jinja2 calls the file of a template that it got as text
+_UNNAMED = "<template>"
+
+
+@operation()
+@of_files
+def template(
+    src: str | IO[Any],
+    dest: str,
+    user: str | None = None,
+    group: str | None = None,
+    mode: int | str | None = None,
+    create_remote_dir: bool = True,
+    jinja_env_kwargs: dict[str, Any] | None = None,
+    **data: Any,
+) -> Commands:
+    """Have a file on the host with what a Jinja2 template makes of data.
+
+    Args:
+        src: the local template, or a file object
+        dest: the file on the host
+        user, group, mode: its owner and mode
+        create_remote_dir: make the folder for it, with the same owner
+        jinja_env_kwargs: settings of :class:`jinja2.Environment`
+        data: values for the template, besides ``host``, ``state`` and ``inventory``
+
+    .. code:: python
+
+        files.template(name="Configure", src="templates/app.conf.j2", dest="/etc/app.conf", port=8080)
+    """
+    source = src if hasattr(src, "read") else local_path(src, True, "src")
+    if isinstance(source, str) and not os.path.isfile(source):
+        raise OSError(f"No such file: {source}")
+    content = _render(source, jinja_env_kwargs, data)
+    yield from report_no_change(
+        put_file(StringIO(content), dest, user, group, mode, create_remote_dir, secrets=data.values())
+    )
+
+
+def _render(source: str | IO[Any], jinja_env_kwargs: dict[str, Any] | None, data: dict[str, Any]) -> str:
+    """The text that a template makes of ``data``, besides ``host``, ``state`` and ``inventory``.
+
+    Args:
+        source: the template: a local file or file object
+        jinja_env_kwargs: settings of :class:`jinja2.Environment`
+        data: values by name
+
+    Raises:
+        OperationError: the template or its data is wrong; the message has the line, with its neighbours
+    """
+    values = {"host": host, "state": state, "inventory": inventory, **data}
+    try:
+        return get_template(source, jinja_env_kwargs).render(values)
+    except PyinfraError:
+        raise
+    except Exception as error:
+        raise OperationError(_explain(source, error)) from error
+
+
+def _explain(source: str | IO[Any], error: Exception) -> str:
+    name = source if isinstance(source, str) else "file object"
+    message = str(error) or type(error).__name__
+    line = _line_in_template(error)
+    if line is None:
+        return f"Error in template: {name}: {message}"
+    with get_file_io(source, "r") as file:
+        lines = [text.rstrip("\r\n") for text in file.readlines()[max(line - 2, 0) : line + 1]]
+    around = "\n".join(["...", *lines, "..."])
+    return f"Error in template: {name} (L{line}): {message}\n{around}"
+
+
+def _line_in_template(error: Exception) -> int | None:
+    """The line of the template itself, not of one that it includes, that an error came from."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename == _UNNAMED:
+            return frame.lineno
+    # Syntax errors have no frame; the name is that of an included template
+    return None if getattr(error, "name", None) else getattr(error, "lineno", None)

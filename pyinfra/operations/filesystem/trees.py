@@ -1,0 +1,196 @@
+"""A local folder, with all in it, on a host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import StringCommand, operation
+from pyinfra.api.command import QuotePath
+from pyinfra.facts.files import FindFiles, FindLinks
+from pyinfra.facts.server import Home
+
+from ..util.files import unix_path_join
+from . import Commands, of_files
+from .paths import Attributes, Steps, ensure_directory, ensure_link, remote_path, report_no_change
+from .uploads import local_mode, local_path, put_file
+
+
+@dataclass(slots=True)
+class _Tree:
+    """What is in a local folder: paths relative to it, with slashes, in the order in which they are made."""
+
+    root: str
+    exclude: Sequence[str]
+    exclude_dir: Sequence[str]
+    folders: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+
+    def read(self) -> None:
+        """Look through the folder."""
+        for folder, subfolders, names in os.walk(self.root):
+            base = os.path.relpath(folder, self.root)
+            below = "" if base == os.curdir else base.replace(os.sep, "/") + "/"
+            kept = []
+            for name in subfolders:
+                if self.excludes_folder(below + name):
+                    continue
+                if os.path.islink(os.path.join(folder, name)):
+                    self.links.append(below + name)
+                else:
+                    kept.append(name)
+                    self.folders.append(below + name)
+            # os.walk goes into what is left here
+            subfolders[:] = kept
+            for name in names:
+                if self.excludes_file(below + name):
+                    continue
+                is_link = os.path.islink(os.path.join(folder, name))
+                (self.links if is_link else self.files).append(below + name)
+
+    def excludes_folder(self, path: str) -> bool:
+        """Whether a folder is left out."""
+        return any(fnmatch(path, pattern) for pattern in self.exclude_dir)
+
+    def excludes_file(self, path: str) -> bool:
+        """Whether a file is left out, by its path below the root or by its whole path."""
+        paths = (path, os.path.join(self.root, path))
+        return any(fnmatch(each, pattern) for pattern in self.exclude for each in paths)
+
+    def keeps(self, path: str) -> bool:
+        """Whether a file on the host, by its path below the root, stays there."""
+        folders = path.split("/")[:-1]
+        above = ["/".join(folders[: depth + 1]) for depth in range(len(folders))]
+        return self.excludes_file(path) or any(self.excludes_folder(folder) for folder in above)
+
+    def local(self, path: str) -> str:
+        """The local path of one of the tree's."""
+        return os.path.join(self.root, path.replace("/", os.sep))
+
+
+def _patterns(value: str | Sequence[str] | None) -> Sequence[str]:
+    """One or several patterns as a sequence."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+def _sync(
+    root: str,
+    dest: str,
+    user: str | None,
+    group: str | None,
+    mode: int | str | None,
+    dir_mode: int | str | None,
+    delete: bool,
+    exclude: Sequence[str],
+    exclude_dir: Sequence[str],
+) -> Steps:
+    """Have all of a local folder in one on the host."""
+    if not os.path.isdir(root):
+        raise OSError(f"No such directory: {root}")
+    tree = _Tree(root, exclude, exclude_dir)
+    tree.read()
+    changed = False
+    for command in _make(tree, dest, user, group, mode, dir_mode):
+        changed = True
+        yield command
+    if delete:
+        for path in _left_over(tree, dest):
+            changed = True
+            yield StringCommand("rm", "-f", QuotePath(path))
+    return None if changed else f"directory {dest} is already in sync"
+
+
+def _make(
+    tree: _Tree,
+    dest: str,
+    user: str | None,
+    group: str | None,
+    mode: int | str | None,
+    dir_mode: int | str | None,
+) -> Iterator[Any]:
+    """The commands that make folders, links and files, in this order."""
+    for path in ("", *tree.folders):
+        folder = tree.local(path) if path else tree.root
+        wanted = Attributes(user, group, dir_mode or local_mode(folder))
+        remote = unix_path_join(dest, path) if path else dest
+        yield from ensure_directory(remote, wanted, allow_link=not path)
+    for path in tree.links:
+        target = os.readlink(tree.local(path))
+        owner = Attributes(user, group)
+        yield from ensure_link(unix_path_join(dest, path), target, owner, create_remote_dir=False)
+    for path in tree.files:
+        source = tree.local(path)
+        yield from put_file(
+            source, unix_path_join(dest, path), user, group, mode or local_mode(source), create_remote_dir=False
+        )
+
+
+def _left_over(tree: _Tree, dest: str) -> Iterator[str]:
+    """The files and links in the folder on the host that are not in the local one and not excluded."""
+    wanted = {*tree.files, *tree.links}
+    prefixes = tuple(unix_path_join(start, "/") for start in _spellings(dest))
+    for fact in (FindFiles, FindLinks):
+        for path in host.get_fact(fact, path=dest):
+            # A name with a newline comes as two lines, of which the second begins anyhow
+            prefix = next((prefix for prefix in prefixes if path.startswith(prefix)), None)
+            if prefix is None:
+                continue
+            below = path[len(prefix) :]
+            if below not in wanted and not tree.keeps(below):
+                yield path
+
+
+def _spellings(dest: str) -> Iterator[str]:
+    """How ``find`` may begin the paths in a folder."""
+    yield dest
+    if dest.startswith("-"):
+        yield f"./{dest}"
+    home, slash, rest = dest.partition("/")
+    if home.startswith("~"):
+        folder = host.get_fact(Home, user=home[1:])
+        if folder:
+            yield f"{folder}{slash}{rest}"
+
+
+@operation()
+@of_files
+def sync(
+    src: str,
+    dest: str,
+    user: str | None = None,
+    group: str | None = None,
+    mode: str | None = None,
+    dir_mode: str | None = None,
+    delete: bool = False,
+    exclude: str | list[str] | tuple[str] | None = None,
+    exclude_dir: str | list[str] | tuple[str] | None = None,
+    add_deploy_dir: bool = True,
+) -> Commands:
+    """Have a local folder, with all in it, on the host. Symbolic links stay links.
+
+    Args:
+        src: the local folder
+        dest: the folder on the host
+        user, group: the owner of all in it
+        mode, dir_mode: the mode of files and of folders; by default that of the local ones
+        delete: remove files and links that are not in the local folder
+        exclude: patterns of files that are left as they are, of the path below ``src`` or the whole local path
+        exclude_dir: patterns of folders that are left as they are with all in them, of the path below ``src``
+        add_deploy_dir: a relative ``src`` is in the working directory of the run
+
+    .. code:: python
+
+        files.sync(name="Upload the site", src="site", dest="/srv/www", delete=True, exclude="*.pyc")
+    """
+    root = local_path(src, add_deploy_dir, "src")
+    dest = remote_path(dest, "dest")
+    yield from report_no_change(
+        _sync(root, dest, user, group, mode, dir_mode, delete, _patterns(exclude), _patterns(exclude_dir))
+    )

@@ -1,0 +1,222 @@
+"""Local files that should be on a host, with which times, owner and mode."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timezone
+from typing import IO, Any, TypeAlias
+
+from pyinfra import host, state
+from pyinfra.api import (
+    FileUploadCommand,
+    OperationError,
+    OperationTypeError,
+    StringCommand,
+    operation,
+)
+from pyinfra.api.command import QuotePath
+from pyinfra.api.util import get_file_md5, get_file_sha1, get_file_sha256
+from pyinfra.facts.files import Directory, File, FileDict, HashFileFactBase, Md5File, Sha1File, Sha256File
+from pyinfra.facts.server import Date
+
+from ..util.files import unix_path_join
+from . import Commands, of_files
+from .diff import show_file_change
+from .paths import Attributes, Steps, ensure_parent, follow_links, is_directory, remote_path, report_no_change
+
+TimeArgument: TypeAlias = "datetime | float | int | str | bool | None"
+
+# In the order of how many hosts have a program for them
+_DIGESTS: tuple[tuple[type[HashFileFactBase], Callable[[Any], str | None]], ...] = (
+    (Sha1File, get_file_sha1),
+    (Md5File, get_file_md5),
+    (Sha256File, get_file_sha256),
+)
+
+
+def local_path(path: Any, add_deploy_dir: bool, name: str) -> str:
+    """A path on this machine as text; relative ones are below the working directory of the run.
+
+    Raises:
+        OperationTypeError: it is no path
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise OperationTypeError(f"`{name}` must be a string or `os.PathLike` object")
+    text = os.fspath(path)
+    if add_deploy_dir and state.cwd:
+        return os.path.join(state.cwd, text)
+    return text
+
+
+def has_content(path: str, source: str | IO[Any]) -> bool:
+    """Whether a file on the host has the content of a local one; not, where the host has no program to tell."""
+    for fact, digest in _DIGESTS:
+        remote = host.get_fact(fact, path=path)
+        if remote:
+            return bool(remote == digest(source))
+    return False
+
+
+def local_mode(path: str) -> int:
+    """The mode of a local file as facts have it: its decimal digits are the octal ones."""
+    return int(f"{os.stat(path).st_mode & 0o7777:o}")
+
+
+class _Times:
+    """The times of access and modification that a file should have.
+
+    Each may be a time (one without a zone is in the host's), seconds since 1970, ``True`` for the local file's, or a
+    file on the host to take it from.
+    """
+
+    def __init__(self, source: str | IO[Any], atime: TimeArgument, mtime: TimeArgument) -> None:
+        self.source = source
+        self.wanted: list[tuple[str, datetime]] = []
+        for name, value in (("mtime", mtime), ("atime", atime)):
+            if value is not None and value is not False:
+                self.wanted.append((name, self._resolve(name, value)))
+
+    def _resolve(self, name: str, value: datetime | float | str | bool) -> datetime:
+        """A time in UTC, without a zone."""
+        if value is True:
+            if not isinstance(self.source, str):
+                raise OperationTypeError(f"`{name}=True` is for local files, and `src` is a file-like object")
+            value = float(getattr(os.stat(self.source), f"st_{name}"))
+        if isinstance(value, (int, float)):
+            return datetime.fromtimestamp(value, timezone.utc).replace(tzinfo=None)
+        if isinstance(value, datetime):
+            if value.tzinfo is None:
+                value = value.replace(tzinfo=host.get_fact(Date).tzinfo or timezone.utc)
+            return value.astimezone(timezone.utc).replace(tzinfo=None)
+        if not isinstance(value, (str, os.PathLike)):
+            raise OperationTypeError(f"`{name}` must be a time, seconds, a file's path or a boolean, not {value!r}")
+        reference = host.get_fact(File, path=remote_path(value, name))
+        if not reference or reference[name] is None:  # type: ignore[literal-required]
+            raise OperationError(f"cannot take `{name}` from {value}: there is no such file on the host, or no time")
+        time: datetime = reference[name]  # type: ignore[literal-required]
+        return time
+
+    def set(self, path: str, status: FileDict | None = None) -> Iterator[StringCommand]:
+        """The commands for the times that differ from a file's status (facts have whole seconds), or for all."""
+        for name, time in self.wanted:
+            if status and status.get(name) == time.replace(microsecond=0):
+                continue
+            yield StringCommand("touch", f"-{name[0]}", "-d", f"{time.isoformat()}Z", QuotePath(path))
+
+
+def _destination(dest: str, name: str | None) -> tuple[str, Any]:
+    """Where an upload will end up, and the ``File`` fact of that: in a folder, it keeps its name.
+
+    Through a symbolic link, that is the link's target. Devices and pipes can be written to, and have no content.
+    """
+    in_folder = dest.endswith("/")
+    dest = remote_path(dest, "dest")
+    status = None if in_folder else host.get_fact(File, path=dest)
+    if in_folder or (status is False and is_directory(dest)):
+        if name is None:
+            raise OperationTypeError(
+                "When `src` is a file-like object, `dest` must be a full file path, not a directory"
+            )
+        dest = unix_path_join(dest, name)
+        status = host.get_fact(File, path=dest)
+    if status is False:
+        dest, status = follow_links(dest)
+    if status is False and host.get_fact(Directory, path=dest):
+        raise OperationError(f"{dest} exists and is not a file")
+    return dest, status
+
+
+def put_file(
+    source: str | IO[Any],
+    dest: Any,
+    user: str | None = None,
+    group: str | None = None,
+    mode: int | str | bool | None = None,
+    create_remote_dir: bool = True,
+    force: bool = False,
+    assume_exists: bool = False,
+    atime: TimeArgument = None,
+    mtime: TimeArgument = None,
+    secrets: Iterable[Any] = (),
+) -> Steps:
+    """Have a file on the host with the content of a local one.
+
+    The arguments are those of :func:`put`, but for these two.
+
+    Args:
+        source: a path as it is, or a file object
+        secrets: values in it that are not to be shown
+    """
+    local = source if isinstance(source, str) else None
+    is_there = local is not None and os.path.isfile(local)
+    if local is not None and not is_there and not assume_exists:
+        raise OSError(f"No such file: {source}")
+    if mode is True:
+        if local is None:
+            raise OperationTypeError("`mode=True` is for local files, and `src` is a file-like object")
+        mode = local_mode(local)
+    if mode is False:
+        mode = None
+    wanted = Attributes(user, group, mode)
+    if not isinstance(dest, (str, os.PathLike)):
+        raise OperationTypeError("`dest` must be a string or `os.PathLike` object")
+
+    dest, status = _destination(os.fspath(dest), None if local is None else os.path.basename(local))
+    times = _Times(source, atime, mtime)
+    if create_remote_dir and not status:
+        yield from ensure_parent(dest, user, group)
+    if force or not status or not has_content(dest, source):
+        if local is None or is_there:
+            show_file_change(dest, status, source, mode, secrets)
+        yield FileUploadCommand(source, dest)
+        yield from wanted.set_owner(dest)
+        yield from wanted.set_mode(dest)
+        yield from times.set(dest)
+        return None
+    changed = False
+    for commands in (wanted.correct(dest, status), times.set(dest, status)):
+        for command in commands:
+            changed = True
+            yield command
+    return None if changed else f"file {dest} is already uploaded"
+
+
+@operation()
+@of_files
+def put(
+    src: str | IO[Any],
+    dest: str,
+    user: str | None = None,
+    group: str | None = None,
+    mode: int | str | bool | None = None,
+    add_deploy_dir: bool = True,
+    create_remote_dir: bool = True,
+    force: bool = False,
+    assume_exists: bool = False,
+    atime: datetime | float | int | str | bool | None = None,
+    mtime: datetime | float | int | str | bool | None = None,
+) -> Commands:
+    """Have a file on the host with the content of a local one.
+
+    Args:
+        src: the local file, or a file object
+        dest: the file on the host, or a folder for it
+        user, group: its owner
+        mode: its mode; ``True``: that of the local file
+        add_deploy_dir: a relative ``src`` is in the working directory of the run
+        create_remote_dir: make the folder for it, with the same owner
+        force: copy it in any case
+        assume_exists: the local file may not be there yet while the operation is prepared
+        atime, mtime: its times: a time (without a zone: in the host's), seconds since 1970, ``True`` for those of the
+            local file, or the path of a file on the host to take them from
+
+    .. code:: python
+
+        files.put(name="Upload the message", src="files/motd", dest="/etc/motd", mode="644")
+        files.put(name="Set the port", src=StringIO("port=8080\\n"), dest="/etc/app.conf")
+    """
+    source = src if hasattr(src, "read") else local_path(src, add_deploy_dir, "src")
+    yield from report_no_change(
+        put_file(source, dest, user, group, mode, create_remote_dir, force, assume_exists, atime, mtime)
+    )

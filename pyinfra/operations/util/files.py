@@ -1,0 +1,191 @@
+"""Paths, modes, regular expressions, and the commands that change files, as text for the host's shell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from os import PathLike, fspath
+
+from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api.command import InterpolatedString, QuotePath
+
+_SLASHES = re.compile("/+")
+_BASIC_SYNTAX = re.compile(r"[].*\[^$\\]")
+_EXTENDED_SYNTAX = re.compile(r"[].*\[^$\\+?(){}|]")
+_PATTERN_DELIMITERS = re.compile(r"\\.|/|\n", re.DOTALL)
+_REPLACEMENT_SYNTAX = re.compile(r"\\.|[/&\n]|\\$", re.DOTALL)
+
+
+def unix_path_join(*parts: str | PathLike[str]) -> str:
+    """The parts as one path, with one slash between them; later absolute parts don't start anew."""
+    return _SLASHES.sub("/", "/".join(fspath(part) for part in parts if fspath(part)))
+
+
+def ensure_mode_int(mode: str | int | None) -> int | str | None:
+    """A mode as facts have it: ``0644`` as ``644``; symbolic modes (``u+x``) and ``None`` stay as they are.
+
+    Raises:
+        ValueError: the mode has non-octal digits
+    """
+    text = str(mode)
+    digits = text[2:] if text[:2] in ("0o", "0O") else text
+    if mode is None or not digits.isdigit():
+        return mode
+    if not digits.isascii() or set(digits) & {"8", "9"}:
+        raise ValueError(f"invalid mode {mode!r}: non-octal digits (a mode is like 644, 0o644, or u+x)")
+    return int(digits)
+
+
+def get_timestamp() -> str:
+    """The time, UTC, as the end of a backup's name."""
+    return datetime.now(timezone.utc).strftime("%Y%m%d%H%M%S")
+
+
+def back_up(path: str) -> StringCommand:
+    """The command that copies a file to a name with the time at its end."""
+    return StringCommand("cp", QuotePath(path), QuotePath(f"{path}.{get_timestamp()}"))
+
+
+def escape_regex(text: str, extended: bool = False) -> str:
+    """A regular expression, basic or extended, that matches just ``text``."""
+    return (_EXTENDED_SYNTAX if extended else _BASIC_SYNTAX).sub(lambda found: f"\\{found[0]}", text)
+
+
+def adjust_regex(line: str, escape_regex_characters: bool, extended: bool = False) -> str:
+    """A regular expression of whole lines that hold ``line``.
+
+    Args:
+        line: a regular expression; ``^`` at its start and ``$`` at its end tie it to those of the line
+        escape_regex_characters: ``line`` is plain text
+        extended: in the extended syntax, else the basic one
+    """
+    if escape_regex_characters:
+        return f"^.*{escape_regex(line, extended)}.*$"
+    start = "" if line.startswith("^") else "^.*"
+    end = "" if line.endswith("$") and not line.endswith("\\$") else ".*$"
+    return f"{start}{line}{end}"
+
+
+def pattern_between_slashes(regex: str) -> str:
+    """A regular expression as it can stand between the slashes of ``sed`` and ``awk``."""
+    escapes = {"/": "\\/", "\n": "\\n"}
+    return _PATTERN_DELIMITERS.sub(lambda found: escapes.get(found[0], found[0]), regex)
+
+
+def _sed_replacement(text: str, newline: str) -> str:
+    """Text for the right side of sed's ``s``; references such as ``\\1`` stay what they are, ``&`` is itself."""
+    escapes = {"/": "\\/", "&": "\\&", "\n": newline, "\\": "\\\\"}
+    return _REPLACEMENT_SYNTAX.sub(lambda found: escapes.get(found[0], found[0]), text)
+
+
+class _SingleQuoted(QuoteString):
+    """A script, always in quotes: it may look like a plain word."""
+
+    def quote(self, text: str) -> str:
+        inner = text.replace("'", "'\"'\"'")
+        return f"'{inner}'"
+
+
+def _sed(
+    filename: str,
+    script: str,
+    backup: bool,
+    interpolate_variables: bool,
+    extended_regex: bool,
+) -> StringCommand:
+    """Change a file with ``sed``, whose backup goes again unless it is wanted (BSD's can't do without)."""
+    suffix = get_timestamp()
+    return StringCommand(
+        "sed",
+        *(["-E"] if extended_regex else []),
+        f"-i.{suffix}",
+        InterpolatedString(script) if interpolate_variables else _SingleQuoted(script),
+        QuotePath(filename),
+        *([] if backup else ["&& rm -f", QuotePath(f"{fspath(filename)}.{suffix}")]),
+    )
+
+
+def sed_delete(
+    filename: str,
+    line: str,
+    replace: str,
+    flags: list[str] | None = None,
+    backup: bool = False,
+    interpolate_variables: bool = False,
+    extended_regex: bool = False,
+) -> StringCommand:
+    """The command that deletes the lines that match.
+
+    Args:
+        filename: the file
+        line: a regular expression
+        replace, flags: not used: the parameters are those of :func:`sed_replace`
+        backup: whether the file as it was stays beside it
+        interpolate_variables: whether the host's shell expands variables in ``line``
+        extended_regex: whether ``line`` is in the extended syntax
+    """
+    script = f"/{pattern_between_slashes(line)}/d"
+    return _sed(filename, script, backup, interpolate_variables, extended_regex)
+
+
+def sed_replace(
+    filename: str,
+    line: str,
+    replace: str,
+    flags: Iterable[str] | None = None,
+    backup: bool = False,
+    interpolate_variables: bool = False,
+    extended_regex: bool = False,
+) -> StringCommand:
+    """The command that replaces what matches.
+
+    Args:
+        filename: the file
+        line: a regular expression
+        replace: the text in its place; ``\\1`` to ``\\9`` are the groups of ``line``
+        flags: of sed's ``s``: ``g`` for all matches in a line …
+        backup: whether the file as it was stays beside it
+        interpolate_variables: whether the host's shell expands variables in ``line`` and ``replace``
+        extended_regex: whether ``line`` is in the extended syntax
+    """
+    # Within double quotes the shell would take a backslash before a newline for itself
+    replacement = _sed_replacement(str(replace), newline="\\n" if interpolate_variables else "\\\n")
+    script = f"s/{pattern_between_slashes(line)}/{replacement}/{''.join(flags or ())}"
+    return _sed(filename, script, backup, interpolate_variables, extended_regex)
+
+
+def chmod(target: str, mode: str | int, recursive: bool = False) -> StringCommand:
+    """The command that sets a file's mode; an integer's decimal digits are the octal ones (``644``)."""
+    return StringCommand("chmod", *(["-R"] if recursive else []), QuoteString(str(mode)), QuotePath(target))
+
+
+def chown(
+    target: str,
+    user: str | None = None,
+    group: str | None = None,
+    recursive: bool = False,
+    dereference: bool = True,
+) -> StringCommand:
+    """The command that sets a file's owner, group, or both.
+
+    Args:
+        target: the file
+        user: its owner
+        group: its group
+        recursive: with all in the folder
+        dereference: whether a symbolic link stands for its target
+
+    Raises:
+        ValueError: there is neither user nor group
+    """
+    if user and group:
+        program, owner = "chown", f"{user}:{group}"
+    elif user:
+        program, owner = "chown", str(user)
+    elif group:
+        program, owner = "chgrp", str(group)
+    else:
+        raise ValueError(f"no user or group to own {target}")
+    options = [*(["-R"] if recursive else []), *([] if dereference else ["-h"])]
+    return StringCommand(program, *options, QuoteString(owner), QuotePath(target))
