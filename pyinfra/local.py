@@ -30,6 +30,16 @@ def _compiled(path: str, _modified: int, _size: int) -> CodeType:
         return compile(file.read(), path, "exec")
 
 
+def deploy_code(path: str) -> CodeType:
+    """The code of the deploy file at an absolute path.
+
+    Raises:
+        SyntaxError, ValueError: it is no Python
+    """
+    about = os.stat(path)
+    return _compiled(path, about.st_mtime_ns, about.st_size)
+
+
 def run_deploy_file(host: Host, path: str) -> None:
     """Run a deploy file for a host, in its greenlet; what the file changes in ``config`` ends with it.
 
@@ -37,8 +47,7 @@ def run_deploy_file(host: Host, path: str) -> None:
         host: the host that the file's ``host`` is
         path: the absolute path of the file
     """
-    about = os.stat(path)
-    code = _compiled(path, about.st_mtime_ns, about.st_size)
+    code = deploy_code(path)
     module = ModuleType(f"__deploy__.{os.path.basename(path).removesuffix('.py')}")
     module.__file__ = path
     # Dataclasses look up the module of the class that they make

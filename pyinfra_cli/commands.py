@@ -13,8 +13,9 @@ import click
 
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.facts import FactBase, ShortFactBase
+from pyinfra.local import deploy_code
 
-from .exceptions import CliError, UnexpectedExternalError, WrappedError
+from .exceptions import CliError, UnexpectedExternalError, WrappedError, unexpected_error
 from .util import parse_value, split_assignment
 
 
@@ -115,6 +116,10 @@ def _deploy_file(word: str, warn: Callable[[str], None], chdir: str | None) -> s
     filename = repeated_folder_removed(word, warn, chdir)
     if not filename.endswith(".py") or not os.path.isfile(filename):
         raise CliError(f"No deploy file: {word}")
+    try:
+        deploy_code(os.path.abspath(filename))
+    except (SyntaxError, ValueError) as error:
+        raise UnexpectedExternalError(error, filename) from error
     return filename
 
 
@@ -125,21 +130,11 @@ def import_if_there(name: str) -> Any | None:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             return None
-        raise UnexpectedExternalError(error, _failing_file(error, name)) from error
+        raise unexpected_error(error) from error
     except PyinfraError as error:
         raise WrappedError(error) from error
     except Exception as error:
-        raise UnexpectedExternalError(error, _failing_file(error, name)) from error
-
-
-def _failing_file(error: Exception, module_name: str) -> str:
-    """The file that an error on import comes from."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return error.filename
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return module_name if trace is None else trace.tb_frame.f_code.co_filename
+        raise unexpected_error(error) from error
 
 
 def _look_up(path: str, package: str, fits: Callable[[Any], bool]) -> Any:

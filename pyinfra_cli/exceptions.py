@@ -48,6 +48,8 @@ def shown_path(filename: str) -> str:
 def user_position(error: BaseException) -> tuple[str, int] | None:
     """The innermost file and line of the user's own code that led to ``error``."""
     position = None
+    if isinstance(error, SyntaxError) and error.filename is not None and is_user_file(error.filename):
+        return error.filename, error.lineno or 1
     for frame, line in traceback.walk_tb(error.__traceback__):
         if is_user_file(frame.f_code.co_filename):
             position = (frame.f_code.co_filename, line)
@@ -89,6 +91,9 @@ class UnexpectedMixin:
 
     def traceback_text(self, filename: str | None = None) -> str:
         """The traceback; with ``filename``, from the first call in that file on."""
+        if isinstance(self.exception, SyntaxError):
+            # It shows its place itself; the calls are those that read the file
+            return "".join(traceback.format_exception_only(self.exception)).rstrip()
         start: TracebackType | None = self.exception.__traceback__
         path = None if filename is None else os.path.abspath(filename)
         while path is not None and start is not None and os.path.abspath(start.tb_frame.f_code.co_filename) != path:
@@ -130,3 +135,9 @@ class UnexpectedInternalError(click.ClickException, UnexpectedMixin):
         click.echo(f"\n{self.traceback_text()}\n", err=file is None, file=file)
         report = "please report it with the above and what pyinfra --support shows"
         _echo_error(f"This is a bug in pyinfra {__version__}: {report}", file)
+
+
+def unexpected_error(error: Exception) -> UnexpectedExternalError | UnexpectedInternalError:
+    """An error of a kind that nobody raises on purpose, to be shown with the user's file that led to it, if one did."""
+    position = user_position(error)
+    return UnexpectedInternalError(error) if position is None else UnexpectedExternalError(error, position[0])

@@ -13,12 +13,13 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.inventory import Inventory
 from pyinfra.context import ctx_inventory
 
 from .commands import import_if_there
-from .exceptions import CliError, UnexpectedExternalError, WrappedError
+from .exceptions import CliError, WrappedError, unexpected_error
 from .files import execute_file
 from .group_data import load_group_data
 
@@ -59,6 +60,7 @@ def load_inventory(source: str, override_data: Mapping[str, Any], group_data_pat
     }
     # Connectors may put hosts into groups that no file lists
     groups.update({name: ([], group_data) for name, group_data in file_data.items()})
+    # Errors of connectors say themselves what is wrong, and with which entry
     try:
         inventory = Inventory((listing.hosts, data), override_data=override_data, **groups)
     except PyinfraError as error:
@@ -72,8 +74,7 @@ def _list_source(source: str, override_data: Mapping[str, Any]) -> Listing:
         return _list_file(source)
     here = os.getcwd()
     if "," in source or "@" in source or "ssh_hostname" in override_data:
-        names = [name.strip() for name in source.split(",") if name.strip()]
-        return Listing(hosts=list(names), data_folders=(here,))
+        return Listing(hosts=split_names(source), data_folders=(here,))
     listing = _list_attribute(source)
     if listing is not None:
         return listing
@@ -172,7 +173,7 @@ def _list_attribute(source: str) -> Listing | None:
     except PyinfraError as error:
         raise WrappedError(error) from error
     except Exception as error:
-        raise UnexpectedExternalError(error, inspect.getsourcefile(value) or module_name) from error
+        raise unexpected_error(error) from error
     return _list_groups(source, made)
 
 
@@ -203,6 +204,24 @@ def _list_groups(source: str, made: Any) -> Listing:
 
 
 # Names
+
+
+def split_names(source: str) -> list[Any]:
+    """The entries of a list with commas; what follows ``@connector/name`` belongs to it if that connector says so."""
+    names: list[Any] = []
+    for name in filter(None, map(str.strip, source.split(","))):
+        if names and not name.startswith("@") and _takes_commas(names[-1]):
+            names[-1] = f"{names[-1]},{name}"
+        else:
+            names.append(name)
+    return names
+
+
+def _takes_commas(entry: str) -> bool:
+    connector, slash, _ = entry.removeprefix("@").partition("/")
+    if not slash or not entry.startswith("@") or connector not in get_all_connectors():
+        return False
+    return bool(getattr(get_all_connectors()[connector], "takes_commas", False))
 
 
 def _resolves(name: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import ConnectError, FactError, FactTypeError, FactValueError
 from pyinfra.api.facts import ShortFactBase, get_fact
 from pyinfra.api.state import HostFailure
@@ -15,7 +17,7 @@ from pyinfra.context import ctx_host
 from pyinfra.local import run_deploy_file
 
 from .commands import CallOperation, DeployFiles, Execute, FactRequest
-from .exceptions import shown_path
+from .exceptions import CliError, shown_path
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
@@ -72,6 +74,15 @@ def on_active_hosts(
     return {host: value for host, value, error in outcomes if error is None}
 
 
+def _is_about_arguments(error: TypeError) -> bool:
+    """Whether an error is that a function was called with arguments that it doesn't take."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    raised_in = "" if trace is None else trace.tb_frame.f_code.co_filename
+    return raised_in in (inspect.__file__, deploy.__code__.co_filename, __file__)
+
+
 class Preparation:
     """Runs what the command line names, and tells of it.
 
@@ -105,7 +116,16 @@ class Preparation:
     def operation(self, command: CallOperation) -> None:
         """Call one operation or deploy."""
         name = command.name.rpartition(".")[2]
-        self._on_hosts(name, lambda host: command.function(*command.args, **command.kwargs))
+
+        def call(_host: Host) -> None:
+            try:
+                command.function(*command.args, **command.kwargs)
+            except TypeError as error:
+                if _is_about_arguments(error):
+                    raise CliError(f"Invalid arguments for {command.name}: {error}") from error
+                raise
+
+        self._on_hosts(name, call)
 
     def shell_command(self, command: Execute) -> None:
         """Call ``server.shell`` for a command."""

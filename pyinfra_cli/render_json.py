@@ -7,12 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyinfra.api.state import BaseStateCallback
+
 from .plan import done_operations, names_in_order, operation_title, planned_operations
 from .prints import jsonify
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.state import State, StateOperationMeta
+
+
+class FactCollector(BaseStateCallback):
+    """Keeps the facts that are read: ``values[title][host name]``."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, Any]] = {}
+
+    def host_fact_value(  # type: ignore[override]
+        self,
+        state: State,
+        host: Host,
+        fact_name: str,
+        args_text: str,
+        value: Any,
+    ) -> None:
+        """A fact was read."""
+        title = f"{fact_name} ({args_text})" if args_text else fact_name
+        self.values.setdefault(title, {})[host.name] = value
 
 
 def write_json(value: Any) -> None:

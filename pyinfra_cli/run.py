@@ -30,15 +30,16 @@ from .commands import (
     parse_command,
     repeated_folder_removed,
 )
-from .exceptions import CliError, UnexpectedExternalError, UnexpectedInternalError, WrappedError, user_position
+from .exceptions import CliError, WrappedError, unexpected_error
 from .interrupts import Interrupts
 from .inventory import limit_hosts, load_inventory
 from .live import LiveLine, wants_live_line
 from .log import remove_logging, setup_logging
 from .prepare import Preparation, read_facts
-from .prints import print_fact_data, print_failures, print_inventory, print_meta, print_results
+from .prints import jsonify, print_fact_data, print_failures, print_inventory, print_meta, print_results
 from .prompt import NoAnswer, ask
 from .render_json import (
+    FactCollector,
     inventory_as_data,
     operations_as_data,
     plan_as_data,
@@ -82,10 +83,7 @@ def run(options: Options) -> int:
     except Exception as error:
         if type(error).__module__.startswith(("click.", "pyinfra_cli.")):
             raise
-        position = user_position(error)
-        if position is not None:
-            raise UnexpectedExternalError(error, position[0]) from error
-        raise UnexpectedInternalError(error) from error
+        raise unexpected_error(error) from error
     finally:
         terminal.close()
 
@@ -130,7 +128,7 @@ class _Run:
         self.terminal = terminal
         self.interrupts = Interrupts(terminal)
         self.state = State(check_for_changes=not options.yes)
-        self.inventory: Inventory | None = None
+        self.facts = FactCollector()
 
     def to_exit_code(self) -> int:
         """Run; returns the exit code."""
@@ -213,6 +211,8 @@ class _Run:
         state.print_fact_output = verbosity >= 3
         state.print_output = verbosity >= 3 or isinstance(command, Execute)
         state.add_callback_handler(TextRenderer(self.terminal, options.no_wait and not options.serial))
+        if options.debug_facts:
+            state.add_callback_handler(self.facts)
         by_operation = not (options.no_wait or options.serial)
         if not options.json and wants_live_line(self.terminal):
             live = self.terminal.live = LiveLine(self.terminal, by_operation)
@@ -273,8 +273,11 @@ class _Run:
 
     def _plan_and_execute(self, command: Command) -> None:
         options, state, terminal = self.options, self.state, self.terminal
+        if options.debug_facts:
+            self._show_data(self.facts.values)
         if options.debug_operations:
             self._show_data(operations_as_data(state))
+        if options.debug_facts or options.debug_operations:
             return
         never_asks = options.yes or isinstance(command, Execute)
         plan = plan_as_data(state) if options.json else []
@@ -283,7 +286,7 @@ class _Run:
                 terminal.flush()
                 write_json({"plan": plan, "results": None})
                 return
-        elif options.yes and not options.dry:
+        elif options.yes and not options.dry and not isinstance(command, Execute):
             terminal.stage("Skipping change detection")
         elif options.dry or not never_asks:
             self._show_changes()
@@ -297,8 +300,6 @@ class _Run:
         if self.options.json:
             write_json(data)
         else:
-            from .prints import jsonify
-
             self.terminal.line(jsonify(data, indent=4))
             self.terminal.line()
 
@@ -371,10 +372,9 @@ class _Run:
         """Ask whether to go on without the hosts that failed."""
         if self.interrupts.happened:
             return False
-        failed = len(state.failed_hosts)
-        left = len(state.active_hosts)
+        failed, left = len(state.failed_hosts), len(state.active_hosts)
         try:
-            answer = ask(self.terminal, f"{failed} hosts failed, {left} are left: go on with those? [y/N]")
+            answer = ask(self.terminal, f"Hosts that failed: {failed}, hosts left: {left}. Go on with those? [y/N]")
         except NoAnswer:
             return True
         return answer.strip().lower() not in ("y", "yes")

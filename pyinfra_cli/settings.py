@@ -6,6 +6,8 @@ import logging
 import os
 from typing import Any
 
+import click
+
 from pyinfra.api.config import Config
 from pyinfra.context import ctx_config
 
@@ -73,13 +75,13 @@ def override_data(options: Options, terminal: Terminal) -> dict[str, Any]:
     """The data of ``--data`` and of the SSH options.
 
     Raises:
-        CliError: a ``--data`` is no ``KEY=VALUE``
+        click.UsageError: a ``--data`` is no ``KEY=VALUE``
     """
     data: dict[str, Any] = {}
     for text in options.data:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise CliError(f"Invalid --data: `{text}`, should be in the format `key=value`")
+            raise click.UsageError(f"Invalid --data: `{text}`, should be in the format `key=value`")
         data[key] = parse_value(value)
     data.update({key: getattr(options, key) for key in _SSH_DATA if key in options.given})
     if options.ssh_password_prompt:
