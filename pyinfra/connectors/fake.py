@@ -92,6 +92,8 @@ class FakeConnector(BaseConnector):
     """
 
     handles_execution = True
+    # On the command line, `@fake/a,b` is one entry
+    takes_commas = True
     data_cls = FakeConnectorData
     data_meta = fake_connector_data_meta
     data: FakeConnectorData
