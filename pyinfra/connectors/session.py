@@ -93,43 +93,39 @@ BOOT_IN_TERMINAL = 'test -t 0 || { echo "$1 0"; exit 1; }; echo "$1 $$"; eval " 
 # Ends a shell's process group and all its descendants: sudo may have put some into a group of their own.
 # $1: the shell's process id. ps is not everywhere, and busybox's knows no options; /proc is not everywhere either.
 KILL = _script(r"""
+    # Process id, state, parent and group of every process
     find_processes() {
         if [ -r /proc/self/stat ]; then
             for d in /proc/[0-9]*; do
                 { IFS= read -r s < $d/stat; } 2> /dev/null || continue
                 set -- ${s##*) }
-                echo "${d#/proc/} $2 $3"
+                echo "${d#/proc/} $1 $2 $3"
             done
         else
-            ps -A -o pid= -o ppid= -o pgid=
+            ps -A -o pid= -o stat= -o ppid= -o pgid=
         fi
     }
-    # Every process whose line of parents leads to the shell, or that is of its group
+    # Those that are not dead yet of the processes in $2, the descendants of the shell, and its group
     find_tree() {
-        find_processes | awk -v top="$1" '
-            { parent[$1] = $2; group[$1] = $3 }
+        find_processes | awk -v top="$1" -v known=" $(echo $2) " '
+            $2 !~ /^[ZX]/ { parent[$1] = $3; group[$1] = $4 }
             END {
+                leader = top in group && group[top] > 1 ? group[top] : top
                 for (process in parent) {
                     up = process
                     for (i = 0; i < 100 && up != top && up in parent; i++) up = parent[up]
-                    if (up == top || (top in group && group[process] == group[top] && group[top] > 1)) print process
+                    if (up == top || group[process] == leader || index(known, " " process " ")) print process
                 }
             }'
     }
-    tree=$(find_tree "$1")
-    kill -s TERM $tree $1 2> /dev/null
-    kill -s TERM -$1 2> /dev/null
+    tree=$(find_tree $1)
+    kill -s TERM $tree 2> /dev/null
     for i in 1 2 3 4 5; do
-        alive=
-        for process in $tree; do
-            kill -0 $process 2> /dev/null && alive=$process
-        done
-        [ -n "$alive" ] || break
-        sleep 0.1 2> /dev/null || sleep 1
+        tree=$(find_tree $1 "$tree")
+        [ -n "$tree" ] || exit 0
+        sleep 0.1 2> /dev/null || { sleep 1; break; }
     done
-    kill -s KILL $tree $1 2> /dev/null
-    kill -s KILL -$1 2> /dev/null
-    kill -9 -$1 2> /dev/null
+    kill -s KILL $tree 2> /dev/null
     true
 """)
 
@@ -273,7 +269,7 @@ class ProcessPipe:
         for fd in set(ours):
             os.set_blocking(fd, False)
         self._watchers = [self._hub.loop.io(fd, 1) for fd in self._outputs]
-        self._watch_process()
+        self._process_watcher = self._watch_process()
 
     @staticmethod
     def _open_pipes() -> tuple[list[int], list[Any], list[int]]:
@@ -301,13 +297,13 @@ class ProcessPipe:
         actions += [(os.POSIX_SPAWN_DUP2, 0, n) for n in (1, 2)]
         return [ours, ours], actions, [theirs]
 
-    def _watch_process(self) -> None:
-        """Have the end of the process noticed, and its status fetched."""
+    def _watch_process(self) -> Any:
+        """Have the end of the process noticed, and its status fetched; returns what does so."""
         loop = self._hub.loop
         if loop.default:
             child = loop.child(self.pid, ref=False)
-            child.start(lambda: self._ended(child, child.rstatus))
-            return
+            child.start(lambda: self._ended(child.rstatus))
+            return child
 
         def poll() -> None:  # only the main thread's loop hears of children
             try:
@@ -315,14 +311,14 @@ class ProcessPipe:
             except ChildProcessError:
                 pid, status = self.pid, 255 << 8
             if pid:
-                self._ended(timer, status)
+                self._ended(status)
 
         timer = loop.timer(0.02, 0.02, ref=False)
         timer.start(poll)
+        return timer
 
-    def _ended(self, watcher: Any, status: int) -> None:
-        watcher.stop()
-        watcher.close()
+    def _ended(self, status: int) -> None:
+        self._process_watcher.stop()
         code = os.waitstatus_to_exitcode(status)
         self._status = code if code >= 0 else 128 - code
         self._event.set()
@@ -376,9 +372,12 @@ class ProcessPipe:
         self._event.clear()
         for watcher in self._watchers:
             watcher.start(self._event.set)
+        # Only while somebody waits does it keep gevent's loop alive
+        self._process_watcher.ref = True
         try:
             return bool(self._event.wait(seconds if seconds is None else max(seconds, 0)))
         finally:
+            self._process_watcher.ref = False
             for watcher in self._watchers:
                 watcher.stop()
 
@@ -1134,6 +1133,7 @@ class SessionConnector(BaseConnector):
             return code, CommandOutput(reply.lines)
 
         code, output = execute_command_with_sudo_retry(self.host, arguments, execute)
+        output.exit_code = code
         return code in (controls.get("_success_exit_codes") or [0]), output
 
     def run_fact_commands(

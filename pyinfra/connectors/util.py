@@ -9,7 +9,7 @@ import shlex
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +39,10 @@ class OutputLine:
 
 @dataclass(slots=True)
 class CommandOutput:
-    """All output of a command, in the order in which it came."""
+    """All output of a command, in the order in which it came, and its exit code where the connector knows that."""
 
     combined_lines: list[OutputLine]
+    exit_code: int | None = field(default=None, compare=False)
 
     def _lines_of(self, buffer_name: str) -> list[str]:
         return [line.line for line in self.combined_lines if line.buffer_name == buffer_name]
