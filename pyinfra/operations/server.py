@@ -10,6 +10,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import OperationError, QuoteString, StringCommand, operation
 from pyinfra.api.command import QuotePath
+from pyinfra.facts.files import Directory, Link
 from pyinfra.facts.server import AuthorizedKeys, Groups, Home, Users
 
 from . import files
@@ -222,6 +223,9 @@ def user(
 
     if home is None:
         home = existing["home"] if existing else f"/home/{user}"
+    if ensure_home and home and host.get_fact(Directory, path=home) is False and not host.get_fact(Link, path=home):
+        # Said before there is a user without a home
+        raise OperationError(f"{home} exists and is not a directory")
     if existing is None and group is None and user in host.get_fact(Groups):
         # useradd refuses to make a group that is there already
         group = user

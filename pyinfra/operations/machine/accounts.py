@@ -74,6 +74,8 @@ class Account:
 
         def differs(key: str) -> bool:
             wanted = getattr(self, key)
+            if isinstance(wanted, HiddenValue):
+                wanted = wanted.unmask()
             return wanted is not None and wanted != (existing.get(key) or "")
 
         primary = self.group or existing.get("group")

@@ -1,0 +1,87 @@
+"""Commands and scripts, run on this machine."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra.api import MaskString, StringCommand
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.operation import add_op
+from pyinfra.api.operations import run_ops
+from pyinfra.operations import server
+from tests.support.run import Run, connected_run
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    with connected_run() as run:
+        yield run
+
+
+def test_commands_run_in_order_each_in_a_shell_of_its_own(run: Run) -> None:
+    meta = run.op(server.shell, commands=["x=1; cd /; echo $x", 'echo "[$x]"; pwd'])
+    assert meta.stdout_lines[:2] == ["1", "[]"]
+    assert meta.stdout_lines[2] != "/"
+
+
+def test_a_command_may_be_one_alone_with_a_secret_in_it(run: Run) -> None:
+    command = StringCommand("echo", MaskString("secret"))
+    assert str(command) == "echo ***"
+    assert run.op(server.shell, commands=command).stdout == "secret"
+
+
+def test_the_first_command_that_fails_is_the_last(run: Run) -> None:
+    meta = add_op(run.state, server.shell, ["echo one", "false", "echo three"])[run.host]
+    with pytest.raises(PyinfraError):
+        run_ops(run.state)
+    assert meta.stdout_lines == ["one"]
+
+
+def test_a_script_gets_its_arguments_as_they_are(run: Run, tmp_path: Path) -> None:
+    script = tmp_path / "script with blanks.sh"
+    script.write_text('#!/bin/sh\nfor word in "$@"; do echo "[$word]"; done\n')
+    meta = run.op(server.script, src=str(script), args=("a b", "$HOME", "'", 4))
+    assert meta.stdout_lines == ["[a b]", "[$HOME]", "[']", "[4]"]
+
+
+def test_a_script_runs_each_time_and_in_its_newest_form(run: Run, tmp_path: Path) -> None:
+    script = tmp_path / "count.sh"
+    for number in (1, 2):
+        script.write_text(f"#!/bin/sh\necho {number}\n")
+        assert run.op(server.script, src=str(script)).stdout == str(number)
+        assert run.op(server.script, src=str(script)).stdout == str(number)
+
+
+def test_a_script_template_is_rendered_first(run: Run, tmp_path: Path) -> None:
+    template = tmp_path / "script.sh.j2"
+    template.write_text("#!/bin/sh\necho {{ greeting }} {{ host.name }} $1\n")
+    meta = run.op(server.script_template, src=str(template), args=["now"], greeting="hello")
+    assert meta.stdout == f"hello {run.host.name} now"
+
+
+def test_a_signal_reaches_its_process(run: Run) -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    run.op(server.kill, pid=process.pid, signal="INT")
+    assert process.wait() == -signal.SIGINT
+
+
+def test_waiting_for_a_port_ends_when_something_listens(run: Run) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        run.op(server.wait, port=listener.getsockname()[1])
+
+
+def test_waiting_for_a_port_on_which_nothing_listens_ends_with_its_time_out(run: Run) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        meta = add_op(run.state, server.wait, port=bound.getsockname()[1], _timeout=1)[run.host]
+        with pytest.raises(PyinfraError):
+            run_ops(run.state)
+    assert meta.did_error()
