@@ -82,7 +82,7 @@ class ContextObject:
         object.__setattr__(self, "_context", context)
 
     def _target(self) -> Any:
-        target = self._context.get()
+        target = self._context.seen()
         if target is None:
             raise AttributeError(
                 f"there is no `{self._context.key}` here: it is set while pyinfra loads or runs deploy code",
@@ -99,24 +99,24 @@ class ContextObject:
         delattr(self._target(), name)
 
     def __repr__(self) -> str:
-        return f"ContextObject({self._context.key.capitalize()}):{self._context.get()!r}"
+        return f"ContextObject({self._context.key.capitalize()}):{self._context.seen()!r}"
 
     def __str__(self) -> str:
-        return str(self._context.get())
+        return str(self._context.seen())
 
     def __dir__(self) -> list[str]:
-        return dir(self._context.get())
+        return dir(self._context.seen())
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, ContextObject):
-            other = other._context.get()
-        return bool(self._context.get() == other)
+        if type(other) is ContextObject:
+            other = other._context.seen()
+        return bool(self._context.seen() == other)
 
     def __hash__(self) -> int:
-        return hash(self._context.get())
+        return hash(self._context.seen())
 
     def __bool__(self) -> bool:
-        return self._context.isset()
+        return self._context.seen() is not None
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._target())
@@ -133,7 +133,7 @@ class ContextObject:
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         # isinstance(host, Host) holds while a host is set
-        target = object.__getattribute__(self, "_context").get()
+        target = object.__getattribute__(self, "_context").seen()
         return ContextObject if target is None else type(target)
 
 
@@ -143,16 +143,25 @@ class ContextManager:
     Args:
         key: the name that deploys import: ``host``, ``state`` …
         context_cls: where the value is kept: :class:`ProcessSlot` or :class:`GreenletSlot`
+        owner: the context of the run whose attribute ``key`` is seen where no value is set
     """
 
-    def __init__(self, key: str, context_cls: type[Any]) -> None:
+    def __init__(self, key: str, context_cls: type[Any], owner: ContextManager | None = None) -> None:
         self.key = key
+        self.owner = owner
         self.slot: ContextSlot = context_cls(key)
         self.context = ContextObject(self)
 
     def get(self) -> Any:
         """The value, or ``None`` where none is set."""
         return self.slot.get()
+
+    def seen(self) -> Any:
+        """What deploy code finds: the value, else that of the run, else ``None``."""
+        value = self.slot.get()
+        if value is None and self.owner is not None:
+            return getattr(self.owner.slot.get(), self.key, None)
+        return value
 
     def set(self, module: Any) -> None:
         """Set the value, for this greenlet if the context is one of greenlets."""
@@ -183,9 +192,9 @@ class ContextManager:
 
 
 ctx_state = ContextManager("state", ProcessSlot)
-ctx_inventory = ContextManager("inventory", ProcessSlot)
+ctx_inventory = ContextManager("inventory", ProcessSlot, ctx_state)
 ctx_host = ContextManager("host", GreenletSlot)
-ctx_config = ContextManager("config", GreenletSlot)
+ctx_config = ContextManager("config", GreenletSlot, ctx_state)
 
 state = cast("State", ctx_state.context)
 inventory = cast("Inventory", ctx_inventory.context)

@@ -109,7 +109,7 @@ def _print_failure(terminal: Terminal, state: State, failure: HostFailure) -> No
     if failure.exit_code is not None:
         details.append(f"Exit code: {failure.exit_code}")
     if failure.error is not None:
-        details.append(f"Error: {failure.error}")
+        details.append(f"Error: {failure.error_text}")
     details.extend(failure.stderr_lines[-_LAST_LINES:])
     for detail in details:
         for line in detail.split("\n"):

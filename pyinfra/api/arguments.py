@@ -100,10 +100,20 @@ class AllArguments(ConnectorArguments, MetaArguments, ExecutionArguments, total=
     """All global arguments."""
 
 
+class Environment(dict[str, EnvValue]):
+    """A command's environment variables: those of the configuration, which stay, and those of an ``_env`` over them."""
+
+    __slots__ = ("base",)
+
+    def __init__(self, base: Mapping[str, EnvValue], own: Mapping[str, EnvValue]) -> None:
+        super().__init__({**base, **own})
+        self.base = base
+
+
 def _environment(config: Config, value: Mapping[str, EnvValue]) -> Mapping[str, EnvValue]:
     """The variables of the configuration under those of the argument."""
     base = config.command_environment()
-    return {**base, **value} if base else value
+    return Environment(base, value) if base else value
 
 
 _GROUPS: dict[str, dict[str, ArgumentMeta[Any]]] = {
@@ -216,10 +226,11 @@ class Arguments(dict[str, Any]):
             return self._connector
 
 
-def _finished(config: Config, values: dict[str, Any]) -> Arguments:
+def _finished(config: Config, values: dict[str, Any], given: Mapping[str, Any]) -> Arguments:
     """The values that calls use, which the arguments' handlers make of those that were given."""
     for key, handler in _HANDLERS:
-        values[key] = handler(config, values[key])
+        if key in given:
+            values[key] = handler(config, values[key])
     return Arguments(values)
 
 
@@ -229,7 +240,7 @@ def default_arguments(config: Config, host_data: Mapping[str, Any]) -> Arguments
     for key in values.keys() & host_data.keys() - {"name"}:
         values[key] = _checked(config, key, host_data[key])
     values["_if"] = _conditions(values["_if"])
-    return _finished(config, values)
+    return _finished(config, values, values)
 
 
 def resolve_arguments(config: Config, enclosing: Arguments, given: Mapping[str, Any]) -> Arguments:
@@ -247,7 +258,7 @@ def resolve_arguments(config: Config, enclosing: Arguments, given: Mapping[str, 
         else:
             values[key] = _checked(config, key, value)
     values["name"] = given.get("name")
-    return _finished(config, values)
+    return _finished(config, values, given)
 
 
 def pop_global_arguments(state: State, host: Host, kwargs: dict[str, Any]) -> tuple[AllArguments, list[str]]:

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from typing_extensions import Unpack
 
+from .arguments import Environment
 from .hiddenvalue import HiddenValue
 
 if TYPE_CHECKING:
@@ -118,9 +119,14 @@ class PyinfraCommand:
 
 def _merged(command: PyinfraCommand, connector_arguments: ConnectorArguments) -> ConnectorArguments:
     """An operation's connector arguments, overridden by those of one of its commands."""
-    if not command.connector_arguments:
+    own = command.connector_arguments
+    if not own:
         return connector_arguments
-    return {**connector_arguments, **command.connector_arguments}
+    merged: ConnectorArguments = {**connector_arguments, **own}
+    outer = connector_arguments.get("_env")
+    if "_env" in own and isinstance(outer, Environment):
+        merged["_env"] = Environment(outer.base, own["_env"])
+    return merged
 
 
 class StringCommand(PyinfraCommand):

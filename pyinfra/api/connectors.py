@@ -66,9 +66,12 @@ class ConnectorRegistry(Mapping[str, "type[BaseConnector]"]):
         """The class of ``module.path:Class``."""
         module_name, _, class_name = name.partition(":")
         try:
-            return getattr(import_module(module_name), class_name)  # type: ignore[no-any-return]
-        except (ImportError, AttributeError) as error:
-            raise NoConnectorError(f"Cannot load connector {name}: {error}") from error
+            connector_cls = getattr(import_module(module_name), class_name)
+        except Exception as error:
+            raise NoConnectorError(f"Cannot load connector {name}: {type(error).__name__}: {error}") from error
+        if not hasattr(connector_cls, "make_names_data"):
+            raise NoConnectorError(f"Cannot load connector {name}: it is no connector, but {connector_cls!r}")
+        return connector_cls  # type: ignore[no-any-return]
 
     def _load_entry_point(self, name: str) -> type[BaseConnector]:
         found = self.entry_points.get(name, [])

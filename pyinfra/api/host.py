@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from typing_extensions import Unpack
@@ -55,9 +55,12 @@ class HostData:
         values["_levels"] = datas
         values["override_datas"] = {}
         # Grows with every change, so that what was worked out from the data can be kept until then
-        values["revision"] = 0
+        values["_revision"] = 0
 
     def _find(self, key: str) -> Any:
+        if key.startswith("__"):
+            # What Python itself asks for, of copies that have no levels yet
+            raise KeyError(key)
         for level in (self.override_datas, *self.__dict__["_levels"]):
             if key in level:
                 value = level[key]
@@ -72,7 +75,7 @@ class HostData:
 
     def __setattr__(self, key: str, value: Any) -> None:
         self.override_datas[key] = value
-        self.__dict__["revision"] += 1
+        self.__dict__["_revision"] += 1
 
     def __contains__(self, key: str) -> bool:
         return any(key in level for level in (self.override_datas, *self.__dict__["_levels"]))
@@ -130,6 +133,8 @@ class Host:
     connected: bool = False
     # Whether the connection broke and the connector has yet to let go of it
     broken: bool = False
+    # How the connector said so
+    connection_error: ConnectError | None = None
     # Why it was connected in the middle of a run, if it was
     connect_reason: str | None = None
 
@@ -171,7 +176,7 @@ class Host:
         self.horizon = Horizon()
         # What generators that run ahead miss (see readahead.py)
         self.pending_facts: dict[Any, Reading] | None = None
-        self._defaults: tuple[tuple[int, int, int], Arguments] | None = None
+        self._defaults: tuple[tuple[Any, ...], Arguments] | None = None
         self.data = HostData(
             self,
             inventory.get_override_data(),
@@ -260,7 +265,9 @@ class Host:
         return resolve_arguments(config, enclosing, given)
 
     def _default_arguments(self, config: Config) -> Arguments:
-        key = (id(config), config.revision, self.data.revision)
+        # What a deploy file puts into ENV, rather than in its place, is no change of the configuration
+        variables = tuple(config.ENV.items()) if config.ENV else None
+        key = (config.revision, self.data._revision, variables)
         if self._defaults is None or self._defaults[0] != key:
             level_data = {name: self.data.get(name) for name in all_argument_meta if name in self.data}
             self._defaults = (key, default_arguments(config, level_data))
@@ -292,14 +299,15 @@ class Host:
 
         Args:
             name: put before the operations' names, after those of deploys around it
-            kwargs: global arguments; all of them are fixed here for the operations inside
+            kwargs: global arguments; all of them are fixed here for the operations inside. ``None`` fixes none
             data: data defaults; they win over those of deploys around it
             in_deploy: whether the code inside counts as a deploy's
         """
         before = (self.in_deploy, self.current_deploy_name, self.current_deploy_kwargs, self.current_deploy_data)
         self.in_deploy = in_deploy
         self.current_deploy_name = f"{self.current_deploy_name} | {name}" if self.current_deploy_name else name
-        self.current_deploy_kwargs = self.resolve_arguments(kwargs or {})
+        if kwargs is not None:
+            self.current_deploy_kwargs = self.resolve_arguments(kwargs)
         self.current_deploy_data = {**(self.current_deploy_data or {}), **(data or {})}
         try:
             yield
@@ -385,22 +393,24 @@ class Host:
         """
         if self.connected:
             return True
+        connector = self.make_connector()
+        if self.broken:
+            with suppress(Exception):
+                self.disconnect()
         self.state.trigger_callbacks("host_before_connect", self)
         try:
-            connector = self.make_connector()
-            try:
-                connector.connect()
-            except (PyinfraError, KeyboardInterrupt):
-                raise
-            except Exception as error:
+            connector.connect()
+        except Exception as error:
+            failure = error
+            if not isinstance(error, PyinfraError):
                 message = f"{type(connector).__name__}.connect failed: {type(error).__name__}: {error}"
-                raise ConnectError(message) from error
-        except ConnectError as error:
-            self.state.connect_failures[self] = error
+                failure = ConnectError(message)
+                failure.__cause__ = error
+            self.state.connect_failures[self] = failure
             if show_errors:
-                self.state.trigger_callbacks("host_connect_error", self, error)
+                self.state.trigger_callbacks("host_connect_error", self, failure)
             if raise_exceptions:
-                raise
+                raise failure from failure.__cause__
             return False
         self.connected = True
         self.connect_reason = reason
@@ -425,6 +435,7 @@ class Host:
         if self.connected:
             self.connected = False
             self.broken = True
+            self.connection_error = error
             self.state.trigger_callbacks("host_connect_lost", self, error)
 
     # Commands and files
@@ -449,27 +460,39 @@ class Host:
         if not isinstance(command, StringCommand):
             command = StringCommand(command)
         with self.state.changing():
-            return self._connected_connector().run_shell_command(command, print_output, print_input, **arguments)
+            result: tuple[bool, CommandOutput] = self._ask_connector(
+                "run_shell_command",
+                command,
+                print_output,
+                print_input,
+                **arguments,
+            )
+            return result
 
     def put_file(self, *args: Any, **kwargs: Any) -> bool:
         """Copy a local file, or a file object, to the host; see :meth:`BaseConnector.put_file`."""
         with self.state.changing():
-            return self._connected_connector().put_file(*args, **kwargs)
+            return bool(self._ask_connector("put_file", *args, **kwargs))
 
     def get_file(self, *args: Any, **kwargs: Any) -> bool:
         """Copy a file from the host to a local file or file object; see :meth:`BaseConnector.get_file`."""
-        return self._connected_connector().get_file(*args, **kwargs)
+        return bool(self._ask_connector("get_file", *args, **kwargs))
 
     def check_can_rsync(self) -> None:
         """Raise an error, unless the host's connector can use rsync."""
-        self._connected_connector().check_can_rsync()
+        self._ask_connector("check_can_rsync")
 
     def rsync(self, *args: Any, **kwargs: Any) -> bool:
         """Copy a local folder to the host; see :meth:`BaseConnector.rsync`."""
         with self.state.changing():
-            return self._connected_connector().rsync(*args, **kwargs)
+            return bool(self._ask_connector("rsync", *args, **kwargs))
 
-    def _connected_connector(self) -> BaseConnector:
+    def _ask_connector(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call one of the connector's methods; an error that says that the connection broke is kept as well."""
         if not self.connected:
             raise ConnectError(f"Host {self.name} is not connected")
-        return self.connector
+        try:
+            return getattr(self.connector, method)(*args, **kwargs)
+        except ConnectError as error:
+            self.connection_error = error
+            raise

@@ -14,9 +14,17 @@ from pyinfra import logger
 from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_state
 
-from .command import FunctionCommand, PyinfraCommand, StringCommand
+from .command import (
+    FileDownloadCommand,
+    FileUploadCommand,
+    FunctionCommand,
+    MaskString,
+    PyinfraCommand,
+    RsyncCommand,
+    StringCommand,
+)
 from .connect import outcomes
-from .exceptions import ConnectError, NestedOperationError, PyinfraError
+from .exceptions import ConnectError, NestedOperationError, OperationTypeError, PyinfraError
 from .facts import FactReadError
 from .operation import commands_of
 from .readahead import read_ahead
@@ -33,6 +41,15 @@ def _is_transport_error(error: BaseException) -> bool:
     paramiko = sys.modules.get("paramiko")
     transport_errors = (OSError, TimeoutError) if paramiko is None else (OSError, TimeoutError, paramiko.SSHException)
     return isinstance(error, transport_errors)
+
+
+# Which of a connector's methods a command goes through
+_CONNECTOR_METHODS: dict[type | None, str] = {
+    StringCommand: "run_shell_command",
+    FileUploadCommand: "put_file",
+    FileDownloadCommand: "get_file",
+    RsyncCommand: "rsync",
+}
 
 
 @dataclass(slots=True)
@@ -70,14 +87,16 @@ class _HostOperation:
         """Run it, with retries; returns whether the host goes on."""
         host, state = self.host, self.state
         state.trigger_callbacks("operation_host_start", host, self.op_hash)
-        before = host.executing_op_hash, host.nested_executing_op_hash
+        before = host.executing_op_hash, host.nested_executing_op_hash, host.current_deploy_data
         host.executing_op_hash = self.op_hash
+        # For conditions and callbacks; the generator finds its own
+        host.current_deploy_data = self.op_data.deploy_data
         if self.is_nested:
             host.nested_executing_op_hash = self.op_hash
         try:
             return self._run_conditionally()
         finally:
-            host.executing_op_hash, host.nested_executing_op_hash = before
+            host.executing_op_hash, host.nested_executing_op_hash, host.current_deploy_data = before
 
     def _run_conditionally(self) -> bool:
         if self.arguments["_if"]:
@@ -95,7 +114,12 @@ class _HostOperation:
         retries = self.arguments["_retries"] or 0
         tries = 0
         while True:
-            attempt = self._attempt()
+            if tries:
+                # What made the last try fail may be gone: all facts are read again
+                with self.state.changing():
+                    attempt = self._attempt()
+            else:
+                attempt = self._attempt()
             if tries >= retries or self.state.interrupted or self.host.broken or not self._wants_retry(attempt):
                 return self._finish(attempt, tries)
             tries += 1
@@ -137,8 +161,7 @@ class _HostOperation:
                     attempt.succeeded = False
                     attempt.failure = self._failure(error=PyinfraError("Interrupted"))
                     break
-                command = item if isinstance(item, PyinfraCommand) else StringCommand(str(item).strip())
-                if not self._run_command(command, attempt):
+                if not self._run_command(self._as_command(item), attempt):
                     attempt.succeeded = False
                     if not self.arguments["_continue_on_error"] or self.host.broken:
                         break
@@ -148,6 +171,18 @@ class _HostOperation:
             output = error.output if isinstance(error, FactReadError) else None
             attempt.failure = self._failure(error=error, output=output)
         return attempt
+
+    def _as_command(self, item: Any) -> PyinfraCommand:
+        """What an operation yielded, as a command."""
+        if isinstance(item, PyinfraCommand):
+            return item
+        if isinstance(item, str):
+            return StringCommand(item if isinstance(item, MaskString) else item.strip())
+        names = ", ".join(sorted(self.state.op_meta[self.op_hash].names))
+        raise OperationTypeError(
+            f"Operation {names} yielded {item!r}: operations yield text and commands, those of another operation by "
+            "`yield from other._inner(…)`",
+        )
 
     def _run_command(self, command: PyinfraCommand, attempt: _Attempt) -> bool:
         """Run one command and take note of how it went."""
@@ -159,7 +194,11 @@ class _HostOperation:
                 result = self._execute(command)
         except ConnectError as lost:
             error = lost
-            self.host.lost(lost)
+            # A callback's may be about another host
+            if not isinstance(command, FunctionCommand) or lost is self.host.connection_error:
+                self.host.lost(lost)
+        except gevent.Timeout as timeout:  # a callback's own, which is no Exception
+            error = TimeoutError(str(timeout))
         except Exception as raised:
             error = raised
         success, output = result if isinstance(result, tuple) else (bool(result), None)
@@ -207,11 +246,14 @@ class _HostOperation:
         output: CommandOutput | None = None,
         error: Exception | None = None,
     ) -> HostFailure:
+        is_unexpected = error is not None and not self._is_expected(command, error)
+        method = _CONNECTOR_METHODS.get(type(command)) if is_unexpected else None
         return HostFailure(
             host=self.host,
             op_hash=self.op_hash,
             command=None if command is None else str(command),
-            is_unexpected=error is not None and not self._is_expected(command, error),
+            is_unexpected=is_unexpected,
+            raised_by=f"{type(self.host.connector).__name__}.{method}" if method else None,
             exit_code=getattr(output, "exit_code", None),
             stderr_lines=() if output is None else tuple(output.stderr_lines),
             error=error,
@@ -228,6 +270,10 @@ class _HostOperation:
         """Take note of the outcome and tell of it; returns whether the host goes on."""
         state, host, op_hash = self.state, self.host, self.op_hash
         retries = self.arguments["_retries"] or 0
+        if attempt.succeeded and host.broken:
+            # A callback kept to itself that the connection broke
+            attempt.succeeded = False
+            attempt.failure = self._failure(error=host.connection_error)
         self.op_data.operation_meta.set_complete(
             attempt.succeeded,
             attempt.commands,
@@ -245,7 +291,7 @@ class _HostOperation:
                 state.trigger_callbacks("operation_host_skipped", host, op_hash)
             return True
 
-        ignored = bool(self.arguments["_ignore_errors"]) and not host.broken
+        ignored = bool(self.arguments["_ignore_errors"]) and host.connected
         if ignored:
             results.ignored_error_ops += 1
             if self.arguments["_continue_on_error"] and attempt.succeeded_count:
@@ -285,6 +331,14 @@ def _run_on_hosts(
     return failed
 
 
+def _leave_to(state: State, host: Host, op_hash: str) -> None:
+    """Have all hosts but one take an operation for done."""
+    for other in state.inventory:
+        op_data = state.ops[other].get(op_hash)
+        if other is not host and op_data is not None and not op_data.operation_meta.is_complete():
+            op_data.operation_meta.set_complete(True, [], None)
+
+
 def _run_op(state: State, op_hash: str) -> None:
     """Run one operation on all its hosts, as its global arguments say."""
     op_meta = state.op_meta[op_hash]
@@ -296,9 +350,8 @@ def _run_op(state: State, op_hash: str) -> None:
     arguments = op_meta.global_arguments
     state.trigger_callbacks("operation_start", op_hash)
     if arguments["_run_once"]:
-        hosts, others = hosts[:1], hosts[1:]
-        for host in others:
-            state.ops[host][op_hash].operation_meta.set_complete(True, [], None)
+        hosts = hosts[:1]
+        _leave_to(state, hosts[0], op_hash)
 
     def run(host: Host) -> bool:
         return state.interrupted or run_host_op(state, host, op_hash)
@@ -313,13 +366,16 @@ def _run_op(state: State, op_hash: str) -> None:
     state.fail_hosts(failed)
 
 
-def _run_all_on_host(state: State, host: Host) -> bool:
+def _run_all_on_host(state: State, host: Host, order: Iterable[str]) -> bool:
     """Run all of a host's operations, waiting for no other host; returns whether none failed."""
-    for op_hash in state.get_op_order():
-        if state.op_meta[op_hash].parent_op_hash is not None or not _runs_on(state, host, op_hash):
+    for op_hash in order:
+        op_meta = state.op_meta[op_hash]
+        if op_meta.parent_op_hash is not None or not _runs_on(state, host, op_hash):
             continue
         if state.interrupted:
             return True
+        if op_meta.global_arguments["_run_once"]:
+            _leave_to(state, host, op_hash)
         state.trigger_callbacks("operation_start", op_hash)
         succeeded = run_host_op(state, host, op_hash)
         state.trigger_callbacks("operation_end", op_hash)
@@ -339,9 +395,10 @@ def run_ops(state: State, serial: bool = False, no_wait: bool = False) -> None:
     Raises:
         PyinfraError: no host is left, or too many failed
     """
+    order = state.get_op_order()
 
     def run_all(host: Host) -> bool:
-        return _run_all_on_host(state, host)
+        return _run_all_on_host(state, host, order)
 
     state.is_executing = True
     try:
@@ -352,7 +409,7 @@ def run_ops(state: State, serial: bool = False, no_wait: bool = False) -> None:
             state.fail_hosts(_run_on_hosts(state, state.inventory.get_active_hosts(), run_all))
         else:
             with ctx_state.use(state):
-                for op_hash in state.get_op_order():
+                for op_hash in order:
                     _run_op(state, op_hash)
     finally:
         state.is_executing = False

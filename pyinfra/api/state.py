@@ -214,6 +214,18 @@ class HostFailure:
     error: Exception | None = None
     # Whether the error is none that pyinfra, a connector or a callback raises to say that something failed
     is_unexpected: bool = False
+    # The connector's method that raised an unexpected error
+    raised_by: str | None = None
+
+    @property
+    def error_text(self) -> str:
+        """The error in words: an unexpected one with its type, and with the connector's method that raised it."""
+        if self.error is None:
+            return ""
+        if not self.is_unexpected:
+            return str(self.error)
+        where = f"{self.raised_by} failed: " if self.raised_by else ""
+        return f"{where}{type(self.error).__name__}: {self.error}"
 
     @classmethod
     def of_preparing(cls, host: Host, error: Exception) -> HostFailure:
