@@ -14,7 +14,7 @@ from pyinfra.facts.files import Directory, Link
 from pyinfra.facts.server import AuthorizedKeys, Groups, Home, Users
 
 from . import files
-from .machine.accounts import Account, Creation, ensure_account, group, remove_account
+from .machine.accounts import Account, Creation, get_account_command, group, remove_account
 from .machine.filesystems import mount
 from .machine.restart import reboot, wait
 from .machine.settings import etc_hosts, hostname, kill, locale, modprobe, security_limit, sysctl, timezone
@@ -223,15 +223,19 @@ def user(
 
     if home is None:
         home = existing["home"] if existing else f"/home/{user}"
-    if ensure_home and home and host.get_fact(Directory, path=home) is False and not host.get_fact(Link, path=home):
-        # Said before there is a user without a home
-        raise OperationError(f"{home} exists and is not a directory")
     if existing is None and group is None and user in host.get_fact(Groups):
         # useradd refuses to make a group that is there already
         group = user
     account = Account(user, home, shell, group, tuple(groups or ()), append, comment, password)
     creation = Creation(system=system, uid=uid, unique=unique, create_home=create_home)
-    yield from ensure_account(account, creation, existing)
+    command = get_account_command(account, creation, existing)
+    if ensure_home and home and host.get_fact(Directory, path=home) is False and not host.get_fact(Link, path=home):
+        # Said before there is a user without a home
+        raise OperationError(f"{home} exists and is not a directory")
+    if command is None:
+        host.noop(f"user {user} exists")
+    else:
+        yield command
 
     owner_group = group or (existing or {}).get("group") or user
     if ensure_home and home:

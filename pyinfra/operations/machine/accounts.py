@@ -220,22 +220,20 @@ class Pw:
         return StringCommand("pw", "userdel", "-n", QuoteString(user))
 
 
-def ensure_account(
+def get_account_command(
     account: Account,
     creation: Creation,
     existing: Mapping[str, Any] | None,
-) -> Generator[Any, None, None]:
-    """The commands that make a user, or make it what is wanted."""
+) -> StringCommand | None:
+    """The command that makes a user, or makes it what is wanted; ``None`` if it is that."""
     tools = Pw() if host.get_fact(Os) == "FreeBSD" else ShadowTools()
     if existing is None:
-        yield tools.add(account, creation)
-        return
+        return tools.add(account, creation)
     changes = account.get_changes(existing)
     if changes is None:
-        host.noop(f"user {account.user} exists")
-        return
+        return None
     command = tools.change(changes)
-    yield _GroupsCommand(account.user, command) if changes.group or changes.groups else command
+    return _GroupsCommand(account.user, command) if changes.group or changes.groups else command
 
 
 def remove_account(user: str) -> StringCommand:
