@@ -21,14 +21,13 @@ def has_mode(current: int, wanted: int | str, is_directory: bool = False) -> boo
         is_directory: whether the file is a folder
     """
     mode = ensure_mode_int(wanted)
+    bits = int(str(current), 8)
     if not isinstance(mode, int):
-        bits = int(str(current), 8)
         return _apply(bits, str(mode), is_directory) == bits
-    if is_directory and mode < 1000:
-        # GNU chmod leaves the set-user-ID and set-group-ID bits of folders as they are
-        sticky = current // 1000 % 2
-        return sticky == 0 and current % 1000 == mode
-    return current == mode
+    wanted_bits = int(str(mode), 8)
+    # GNU chmod leaves the set-user-ID and set-group-ID bits of folders as they are
+    kept = bits & _PERMISSION_BITS["s"] if is_directory else 0
+    return bits == wanted_bits | kept
 
 
 def _apply(bits: int, symbolic: str, is_directory: bool) -> int | None:
