@@ -1,0 +1,117 @@
+"""Whether a server's host key is the right one, by the mode that the user has chosen."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterable
+
+from pyinfra.api.exceptions import ConnectError
+
+from .knownhosts import KnownHosts, KnownKey, fingerprint, lookup_name
+from .sshtarget import Target
+
+_KINDS_OF_RSA = ("rsa-sha2-512", "rsa-sha2-256")
+# Answers given in this run, so that hosts with one key, and one host twice, ask once
+_answers: dict[tuple[str, bytes], bool] = {}
+_asking = threading.RLock()
+
+
+def _known_hosts(target: Target) -> KnownHosts:
+    return KnownHosts(target.known_hosts, target.global_known_hosts)
+
+
+def _name_of(target: Target) -> str:
+    return target.host_key_name or target.host
+
+
+def _port_of(target: Target) -> int:
+    # An alias stands for itself, whatever the port
+    return 22 if target.host_key_name else target.port
+
+
+def order_host_key_kinds(target: Target, kinds: Iterable[str]) -> tuple[str, ...]:
+    """Kinds of host keys in order of preference: those that are known for the server first.
+
+    A server that has several keys would else show one that nobody has recorded.
+    """
+    known = {key.kind for key in _known_hosts(target).find(_name_of(target), _port_of(target)) if not key.marker}
+    if "ssh-rsa" in known:
+        known.update(_KINDS_OF_RSA)
+    return tuple(sorted(kinds, key=lambda kind: kind not in known))
+
+
+def check_host_key(target: Target, kind: str, blob: bytes) -> None:
+    """Raise :class:`ConnectError` unless the server may be trusted; record its key where that is wanted."""
+    known_hosts = _known_hosts(target)
+    name, port = _name_of(target), _port_of(target)
+    found = known_hosts.find(name, port)
+    for known in found:
+        if known.marker == "@revoked" and known.blob == blob:
+            raise ConnectError(
+                f"Host key error: the key of {target.host} ({fingerprint(blob)}) is revoked in {known.place}; "
+                "give the server a new one, and do not trust it until then"
+            )
+    plain = [known for known in found if not known.marker]
+    if any(known.blob == blob for known in plain):
+        return
+    if plain:
+        raise ConnectError(_words_for_changed(target, plain, kind, blob))
+    if any(known.marker == "@cert-authority" for known in found):
+        place = next(known.place for known in found if known.marker == "@cert-authority")
+        raise ConnectError(
+            f"Host key error: {target.host} is to be known by a certificate ({place}), which cannot be checked here; "
+            f"use @openssh/{target.host}, which runs the ssh program itself"
+        )
+    _meet(target, known_hosts, kind, blob)
+
+
+def _words_for_changed(target: Target, known: list[KnownKey], kind: str, blob: bytes) -> str:
+    first = known[0]
+    name = lookup_name(_name_of(target), _port_of(target))
+    return (
+        f"Host key error: the key of {target.host} has changed: it shows {kind} {fingerprint(blob)}, known is "
+        f"{first.kind} {fingerprint(first.blob)} ({first.place}). Somebody may be listening in. If the change is "
+        f"right, remove the old key: ssh-keygen -f {first.path} -R '{name}'"
+    )
+
+
+def _meet(target: Target, known_hosts: KnownHosts, kind: str, blob: bytes) -> None:
+    """Decide about a server that nobody has seen yet."""
+    mode = target.host_key_mode
+    if mode in {"no", "off"}:
+        return
+    file = known_hosts.paths[0] if known_hosts.paths else os.devnull
+    what = f"{kind} {fingerprint(blob)}"
+    if mode == "yes":
+        raise ConnectError(
+            f"Host key error: no key is known for {target.host}, it shows {what}. If that is right, add it to {file} "
+            "(ssh-keyscan shows it), or set ssh_strict_host_key_checking to accept-new"
+        )
+    if mode == "ask" and not _ask(target, what, blob):
+        raise ConnectError(f"Host key error: the key of {target.host} ({what}) was not accepted")
+    try:
+        known_hosts.add(_name_of(target), _port_of(target), kind, blob, hashed=target.hash_known_hosts)
+    except OSError as error:
+        raise ConnectError(
+            f"Host key error: cannot add the key of {target.host} to {file} ({error}); "
+            "ssh_known_hosts_file names another file"
+        ) from error
+
+
+def _ask(target: Target, what: str, blob: bytes) -> bool:
+    """Ask the user about a key, once."""
+    # Prompts come one at a time: nothing else runs while this one waits
+    with _asking:
+        key = (target.host, blob)
+        if key not in _answers:
+            if not sys.stdin.isatty():
+                raise ConnectError(
+                    f"Host key error: no key is known for {target.host}, it shows {what}, and nobody is there to ask; "
+                    "set ssh_strict_host_key_checking to accept-new, or add the key"
+                )
+            sys.stderr.write(f"No key is known for {target.host}, it shows {what}. Trust it? [y/N] ")
+            sys.stderr.flush()
+            _answers[key] = sys.stdin.readline().strip().lower() in {"y", "yes"}
+        return _answers[key]

@@ -1,0 +1,111 @@
+"""paramiko, loaded late, with what it lacks for sessions: three of its classes, extended.
+
+It knows nothing of programs that end by a signal, does not count what it reads, and spends a round trip on asking for
+a service that is never refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import Any
+
+from .sshpipe import handle_channel_request
+
+_MOST_FILES = 1 << 16
+
+
+def load_paramiko() -> Any:
+    """paramiko, imported without the half of its time that goes into a library it needs for ``Match exec`` alone."""
+    import importlib.util
+    import sys
+
+    if "paramiko" not in sys.modules and "invoke" not in sys.modules:
+        spec = importlib.util.find_spec("invoke")
+        if spec is not None and spec.loader is not None:
+            loader = importlib.util.LazyLoader(spec.loader)
+            spec.loader = loader
+            module = importlib.util.module_from_spec(spec)
+            sys.modules["invoke"] = module
+            loader.exec_module(module)
+    import paramiko
+
+    logger = logging.getLogger("paramiko")
+    if not logger.handlers:
+        # Without any handler Python would print what paramiko logs, tracebacks and all
+        logger.addHandler(logging.NullHandler())
+        _raise_open_files_limit()
+    return paramiko
+
+
+def _raise_open_files_limit() -> None:
+    """Let the process hold as many connections as the system allows it."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+_classes: dict[str, Any] = {}
+
+
+def transport_class() -> Any:
+    """A transport that hears of programs that ended by a signal."""
+    if "transport" not in _classes:
+        import paramiko
+        from paramiko.common import MSG_CHANNEL_REQUEST
+
+        class SessionTransport(paramiko.Transport):
+            _channel_handler_table = {
+                **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
+                MSG_CHANNEL_REQUEST: handle_channel_request,
+            }
+
+        _classes["transport"] = SessionTransport
+    return _classes["transport"]
+
+
+def packetizer_class() -> Any:
+    """A packetizer that counts what it reads."""
+    if "packetizer" not in _classes:
+        from paramiko.packet import Packetizer
+
+        class CountingPacketizer(Packetizer):
+            packets_read = 0
+
+            def read_message(self) -> Any:
+                message = super().read_message()
+                self.packets_read += 1
+                return message
+
+        _classes["packetizer"] = CountingPacketizer
+    return _classes["packetizer"]
+
+
+def auth_handler_class() -> Any:
+    """An authentication that does not wait for the service it needs to be granted: it never is refused."""
+    if "auth" not in _classes:
+        from paramiko import Message
+        from paramiko.auth_handler import AuthHandler
+
+        class EagerAuthHandler(AuthHandler):
+            def __init__(self, transport: Any, asks_for_service: bool) -> None:
+                super().__init__(transport)
+                self.asks_for_service = asks_for_service
+
+            def _request_auth(self) -> None:
+                if self.asks_for_service:
+                    super()._request_auth()  # type: ignore[misc]
+                grant = Message()
+                grant.add_string("ssh-userauth")
+                grant.rewind()
+                super()._parse_service_accept(grant)  # type: ignore[misc]
+
+            def _parse_service_accept(self, message: Any) -> None:
+                """The answer to what has been taken for granted."""
+
+        _classes["auth"] = EagerAuthHandler
+    return _classes["auth"]
