@@ -13,26 +13,35 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-import pyinfra.connectors
 import pyinfra.facts
 import pyinfra.operations
 from pyinfra.api.arguments import ARGUMENT_TYPES, all_argument_meta, argument_groups
 from pyinfra.api.config import Config
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from docs_markdown import markdown_of
 
 SECTIONS = {"operations": pyinfra.operations, "facts": pyinfra.facts}
 # In a process of its own: loading the command line prepares the process for gevent
 READ_COMMAND_LINE = """
 import click, json
 from pyinfra_cli.main import cli
-context = click.Context(cli, info_name="pyinfra", max_content_width=100)
+context = click.Context(cli, info_name="pyinfra", max_content_width=100, terminal_width=100)
 print(json.dumps(cli.get_help(context)))
 """
+
+
+def _docstring(value: object) -> str:
+    """A docstring in Markdown."""
+    return markdown_of(inspect.getdoc(value) or "")
 
 
 def _modules(package: ModuleType) -> list[str]:
@@ -59,12 +68,12 @@ def _is_fact(value: type) -> bool:
 def _module_page(section: str, name: str) -> str:
     """The page of one module: what it is about, then each name with its docstring."""
     module = import_module(f"pyinfra.{section}.{name}")
-    lines = [f"# {name}", "", inspect.getdoc(module) or "", ""]
+    lines = [f"# {name}", "", _docstring(module), ""]
     for member in _public_names(module, section):
         value = getattr(module, member)
         home = value if section == "facts" else value._inner
-        lines += [f"## {name}.{member}", "", f"::: {home.__module__}.{member}", "    options:"]
-        lines += ["      heading_level: 3", "      show_root_heading: false", "      show_bases: false", ""]
+        lines += [f"::: {home.__module__}.{member}", "    options:", f"      heading: {name}.{member}"]
+        lines += ["      show_root_heading: true", "      show_root_toc_entry: true", "      show_bases: false", ""]
         if section == "facts":
             lines[-1:] = ['      members: ["command"]', ""]
     return "\n".join(lines)
@@ -146,7 +155,7 @@ def connector_data() -> str:
     for name, connector in sorted(get_all_connectors().items()):
         if not connector.__module__.startswith("pyinfra."):
             continue
-        lines += [f"## @{name}", "", inspect.getdoc(connector) or "", ""]
+        lines += [f"## @{name}", "", _docstring(connector), ""]
         if connector.data_meta:
             lines += ["| data | default | meaning |", "| --- | --- | --- |"]
             lines += [
