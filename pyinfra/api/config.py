@@ -121,8 +121,8 @@ _CHECKS = {
 class Config(ConfigDefaults):
     """The settings of one run, or of one host within it.
 
-    ``revision`` is new with every change of any configuration, so that what was worked out from the settings can be kept
-    until then: two of one revision have the same settings, also where one took the place of the other in memory.
+    ``revision`` is new with every change of any configuration, so that what was worked out from the settings can be
+    kept until then: two of one revision have the same settings, also where one took the place of the other in memory.
     """
 
     revision: int

@@ -96,8 +96,12 @@ class OperationMeta:
     @property
     def will_change(self) -> bool:
         """Whether it would change something, as far as can be told before it runs."""
-        if self._maybe_change is None and self._change_check is not None:
-            self._maybe_change = self._change_check()
+        if self._maybe_change is None:
+            if self._commands is not None:
+                # It has run: what it found to do is what it would have changed
+                self._maybe_change = self.executed
+            elif self._change_check is not None:
+                self._maybe_change = self._change_check()
         return bool(self._maybe_change)
 
     def did_change(self) -> bool:
@@ -360,7 +364,7 @@ def _record(
         host.run_nested(op_hash)
         return operation_meta
 
-    operation_meta._change_check = lambda: would_change(host, op_hash, op_data)
+    operation_meta._change_check = lambda: _would_change_when_asked(host, op_hash, op_data)
     if state.should_check_for_changes():
         operation_meta._maybe_change = would_change(host, op_hash, op_data)
         counts = state.meta[host]
@@ -407,6 +411,12 @@ def commands_of(host: Host, op_hash: str, op_data: StateOperationHostData) -> It
 def would_change(host: Host, op_hash: str, op_data: StateOperationHostData) -> bool:
     """Whether an operation has at least one command to run, as far as can be told now."""
     return next(commands_of(host, op_hash, op_data), None) is not None
+
+
+def _would_change_when_asked(host: Host, op_hash: str, op_data: StateOperationHostData) -> bool:
+    """The same, wherever it is asked from."""
+    with ctx_state.use(host.state), ctx_host.use(host):
+        return would_change(host, op_hash, op_data)
 
 
 def add_op(state: State, op_func: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[Host, OperationMeta]:

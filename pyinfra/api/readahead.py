@@ -3,8 +3,8 @@
 An operation's generator is run as far as the first fact that is not known yet; the facts that the next operations miss
 are then read together, through the connector's ``run_fact_commands``, and so on until all are known or a command would
 come. The values are in the host's fact cache when the operations run, and dead, as everything there, once something
-changes: then as many operations as have changed nothing since, doubled, are looked at. Only pyinfra's own operations are
-run ahead: those do nothing before their first command but read facts and local files.
+changes: then as many operations as have changed nothing since, doubled, are looked at. Only pyinfra's own operations
+are run ahead: those do nothing before their first command but read facts and local files.
 """
 
 from __future__ import annotations
