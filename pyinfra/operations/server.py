@@ -148,7 +148,7 @@ def user_authorized_keys(
     if folder is None:
         folder = f"{host.get_fact(Home, user=user)}/.ssh"
     path = f"{folder}/{authorized_key_filename or 'authorized_keys'}"
-    owner = {"user": user, "group": group}
+    owner: dict[str, Any] = {"user": user, "group": group}
 
     yield from files.directory._inner(path=folder, mode=700, **owner)
     current = host.get_fact(AuthorizedKeys, user=user, path=path)

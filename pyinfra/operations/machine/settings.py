@@ -244,8 +244,8 @@ def locale(locale: str, present: bool = True) -> Generator[Any, None, None]:
 
         server.locale(name="Have French texts", locale="fr_FR.UTF-8")
     """
-    is_there = _normal_locale(locale) in map(_normal_locale, host.get_fact(Locales))
-    if is_there is present:
+    current = [_normal_locale(name) for name in host.get_fact(Locales)]
+    if (_normal_locale(locale) in current) is present:
         host.noop(f"locale {locale} {'exists' if present else 'does not exist'}")
         return
     path = "/etc/locale.gen"
