@@ -38,8 +38,8 @@ def ensure_mode_int(mode: str | int | None) -> int | str | None:
 
 
 def get_timestamp() -> str:
-    """The time, UTC, as the end of a backup's name."""
-    return datetime.now(timezone.utc).strftime("%Y%m%d%H%M%S")
+    """The time, UTC, as the end of a backup's name: to the microsecond, so that no backup takes another's place."""
+    return datetime.now(timezone.utc).strftime("%Y%m%d%H%M%S%f")
 
 
 def back_up(path: str) -> StringCommand:

@@ -1,0 +1,284 @@
+"""Lines, texts and blocks in files of this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra.api import OperationTypeError, OperationValueError
+from pyinfra.operations import files
+from tests.support.busybox import busybox_path
+from tests.support.names import AWKWARD_NAMES, nothing_to_do, settles
+from tests.support.run import Run, connected_run
+
+AWKWARD_LINES = (
+    "plain",
+    'it\'s "quoted"',
+    "$HOME `id` $(id) ~ *",
+    "back\\slash \\n \\t \\\\ end\\",
+    "a/b/c & d && e",
+    "regex . * [x] ^ $ + ? (y) {2} | \\(z\\)",
+    "  blanks around  ",
+    "-n",
+    "-e x",
+    "--",
+    "# comment",
+    "ünïcødé ☃",
+    "tab\there",
+    "%s %d",
+    "!history",
+)
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    with connected_run(FACT_CACHE_SECONDS=0) as run:
+        yield run
+
+
+@pytest.fixture(scope="module", params=["sh", "bash", "busybox"])
+def any_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A host with one of several shells, which see quotes and echo differently, or with BusyBox's programs."""
+    settings: dict[str, Any] = {"SHELL": request.param}
+    if request.param == "busybox":
+        settings = {"SHELL": "busybox sh", "ENV": {"PATH": busybox_path(tmp_path_factory.mktemp("bin"))}}
+    with connected_run(FACT_CACHE_SECONDS=0, **settings) as run:
+        yield run
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "a file"
+    path.write_text("one\ntwo\nthree\n")
+    return path
+
+
+@pytest.mark.parametrize("line", AWKWARD_LINES)
+def test_a_line_of_any_text_is_added_and_removed(any_run: Run, path: Path, line: str) -> None:
+    arguments = {"path": str(path), "line": line, "escape_regex_characters": True}
+    settles(any_run, files.line, **arguments)
+    assert path.read_text() == f"one\ntwo\nthree\n{line}\n"
+    settles(any_run, files.line, **arguments, present=False)
+    assert path.read_text() == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("line", AWKWARD_LINES)
+def test_plain_text_is_plain_text_in_the_extended_syntax_too(any_run: Run, path: Path, line: str) -> None:
+    arguments = {"path": str(path), "line": line, "escape_regex_characters": True, "extended_regex": True}
+    settles(any_run, files.line, **arguments)
+    settles(any_run, files.line, **arguments, present=False)
+    assert path.read_text() == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("line", AWKWARD_LINES)
+def test_a_line_of_any_text_takes_another_s_place(any_run: Run, path: Path, line: str) -> None:
+    settles(any_run, files.line, path=str(path), line="^tw", replace=line)
+    assert path.read_text() == f"one\n{line}\nthree\n"
+
+
+@pytest.mark.parametrize("line", AWKWARD_LINES)
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_line_that_is_there_already_is_not_added_for_want_of_a_match(
+    run: Run, path: Path, line: str, extended: bool
+) -> None:
+    settles(run, files.line, path=str(path), line="^nowhere$", replace=line, extended_regex=extended)
+    assert path.read_text() == f"one\ntwo\nthree\n{line}\n"
+
+
+@pytest.mark.parametrize("name", AWKWARD_NAMES)
+def test_lines_go_into_files_of_any_name(run: Run, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    settles(run, files.line, path=str(path), line="a=1")
+    settles(run, files.line, path=str(path), line="^a=", replace="a=2")
+    settles(run, files.replace, path=str(path), text="2", replace="3", backup=True)
+    settles(run, files.line, path=str(path), line="b")
+    settles(run, files.line, path=str(path), line="a", present=False)
+    assert path.read_text() == "b\n"
+    (backup,) = set(tmp_path.iterdir()) - {path}
+    assert backup.read_text() == "a=2\n"
+    assert backup.name.startswith(f"{name}.")
+
+
+@pytest.mark.parametrize("name", [name for name in AWKWARD_NAMES if not name.startswith("~")])
+def test_lines_and_blocks_go_into_relative_files_of_any_name(run: Run, tmp_path: Path, name: str) -> None:
+    settles(run, files.line, path=name, line="a", _chdir=str(tmp_path))
+    settles(run, files.block, path=name, content="b", _chdir=str(tmp_path))
+    settles(run, files.block, path=name, content="c", _chdir=str(tmp_path))
+    assert (tmp_path / name).read_text() == "a\n# BEGIN PYINFRA BLOCK\nc\n# END PYINFRA BLOCK\n"
+
+
+def test_a_backup_of_a_file_that_is_not_there_is_none(run: Run, tmp_path: Path) -> None:
+    settles(run, files.line, path=str(tmp_path / "new"), line="x", backup=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_adding_a_line_keeps_the_file_as_it_was_if_asked_to(run: Run, path: Path) -> None:
+    settles(run, files.line, path=str(path), line="four", backup=True)
+    (backup,) = set(path.parent.iterdir()) - {path}
+    assert backup.read_text() == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("before", ["", "x", "x\n"])
+def test_a_new_line_begins_on_its_own_if_asked_to(any_run: Run, path: Path, before: str) -> None:
+    path.write_text(before)
+    settles(any_run, files.line, path=str(path), line="y", ensure_newline=True)
+    assert path.read_text() == ("x\ny\n" if before else "y\n")
+
+
+def test_the_shell_expands_variables_if_asked_to(any_run: Run, path: Path) -> None:
+    arguments = {"path": str(path), "interpolate_variables": True, "_env": {"WORD": "some value"}}
+    settles(any_run, files.line, line='a "$WORD"', **arguments)
+    assert path.read_text().endswith('three\na "some value"\n')
+    any_run.op(files.line, line="^a", replace='b "$WORD" & more', **arguments)
+    assert path.read_text().endswith('three\nb "some value" & more\n')
+    settles(any_run, files.replace, text="some $WORD", replace="x", path=str(path), interpolate_variables=True,
+            _env={"WORD": "value"})  # fmt: skip
+    assert path.read_text().endswith('three\nb "x" & more\n')
+
+
+def test_text_in_double_quotes_cannot_leave_them(run: Run, path: Path) -> None:
+    for text in ('"; touch x; "', '\\"; touch x; "', "ends with \\"):
+        run.op(files.line, path=str(path), line=text, interpolate_variables=True, _chdir=str(path.parent))
+    assert [each.name for each in path.parent.iterdir()] == ["a file"]
+
+
+def test_all_lines_that_match_are_replaced(run: Run, path: Path) -> None:
+    settles(run, files.line, path=str(path), line="^t.*", replace="T")
+    assert path.read_text() == "one\nT\nT\n"
+
+
+def test_groups_can_be_used_in_a_replacement(any_run: Run, path: Path) -> None:
+    any_run.op(files.line, path=str(path), line="^(t)(w)o$", replace="\\2-\\1", extended_regex=True)
+    any_run.op(files.replace, path=str(path), text="\\(n\\)e", replace="e\\1/&")
+    assert path.read_text() == "oen/&\nw-t\nthree\n"
+
+
+def test_flags_say_how_often_text_is_replaced(run: Run, path: Path) -> None:
+    path.write_text("a A a\n")
+    settles(run, files.replace, path=str(path), text="a", replace="b", flags=["g", "I"])
+    assert path.read_text() == "b b b\n"
+
+
+def test_text_is_replaced_by_several_lines(any_run: Run, path: Path) -> None:
+    settles(any_run, files.replace, path=str(path), text="^two$", replace="2\n2a/b\\/c")
+    assert path.read_text() == "one\n2\n2a/b/c\nthree\n"
+
+
+@pytest.mark.parametrize("text", ["a/b", "a\\/b", "[/]"])
+def test_a_pattern_may_hold_slashes(any_run: Run, path: Path, text: str) -> None:
+    path.write_text("a/b\n")
+    settles(any_run, files.replace, path=str(path), text=text, replace="x")
+    assert "x" in path.read_text()
+
+
+def test_a_replacement_leaves_owner_and_mode_and_no_other_file(run: Run, path: Path) -> None:
+    path.chmod(0o604)
+    settles(run, files.replace, path=str(path), text="one", replace="1")
+    assert path.stat().st_mode & 0o7777 == 0o604
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_replacing_needs_texts(path: Path) -> None:
+    for arguments in ({"replace": "x"}, {"text": "x"}, {"text": "", "replace": "x"}):
+        with connected_run() as run, pytest.raises(OperationTypeError, match="must be a text"):
+            run.op(files.replace, path=str(path), **arguments)
+    with connected_run() as run, pytest.raises(OperationTypeError, match="`line` must be a text"):
+        run.op(files.line, path=str(path), line="")
+
+
+def block_of(*lines: str) -> str:
+    return "".join(f"{line}\n" for line in ("# BEGIN PYINFRA BLOCK", *lines, "# END PYINFRA BLOCK"))
+
+
+@pytest.mark.parametrize("lines", [["simple"], list(AWKWARD_LINES), ["", "a", "", "b"], ["PYINFRAHERE", "$(id)"]])
+def test_a_block_of_any_text_is_added_changed_and_removed(any_run: Run, path: Path, lines: list[str]) -> None:
+    settles(any_run, files.block, path=str(path), content=lines)
+    assert path.read_text() == "one\ntwo\nthree\n" + block_of(*lines)
+    settles(any_run, files.block, path=str(path), content=[*lines, "more"])
+    assert path.read_text() == "one\ntwo\nthree\n" + block_of(*lines, "more")
+    settles(any_run, files.block, path=str(path), present=False)
+    assert path.read_text() == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("line", AWKWARD_LINES)
+def test_a_block_goes_beside_a_line_of_any_text(run: Run, path: Path, line: str) -> None:
+    content = "\n".join(AWKWARD_LINES)
+    for where in ("before", "after"):
+        path.write_text(f"first\n{line}\nlast\n")
+        settles(
+            run, files.block, path=str(path), content=content, line=line, escape_regex_characters=True, **{where: True}
+        )
+        pair = [block_of(*AWKWARD_LINES), f"{line}\n"]
+        assert path.read_text() == "".join(["first\n", *(pair if where == "before" else pair[::-1]), "last\n"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, "one\ntwo\nthree\n{}"),
+        ({"after": True}, "one\ntwo\nthree\n{}"),
+        ({"before": True}, "{}one\ntwo\nthree\n"),
+        ({"line": "^t", "before": True}, "one\n{}two\nthree\n"),
+        ({"line": "^t", "after": True}, "one\ntwo\n{}three\n"),
+        ({"line": "o/p", "after": True}, "one\ntwo\nthree\n{}"),
+        ({"line": "(one|two)$", "after": True}, "one\n{}two\nthree\n"),
+    ],
+)
+def test_a_new_block_goes_where_it_should(any_run: Run, path: Path, arguments: dict, expected: str) -> None:
+    settles(any_run, files.block, path=str(path), content="x", **arguments)
+    assert path.read_text() == expected.format(block_of("x"))
+
+
+@pytest.mark.parametrize("marker", ["// {mark} it's /this/", "<!-- {mark} (a+b) [c] -->", "-- {mark} $x.*"])
+def test_blocks_with_markers_of_their_own_live_side_by_side(any_run: Run, path: Path, marker: str) -> None:
+    settles(any_run, files.block, path=str(path), content="default")
+    settles(any_run, files.block, path=str(path), content="own", marker=marker, begin="(start)", end="(stop)")
+    settles(any_run, files.block, path=str(path), content="changed", marker=marker, begin="(start)", end="(stop)")
+    own = [marker.replace("{mark}", "(start)"), "changed", marker.replace("{mark}", "(stop)")]
+    assert path.read_text() == "one\ntwo\nthree\n" + block_of("default") + "".join(f"{line}\n" for line in own)
+    settles(any_run, files.block, path=str(path), present=False, marker=marker, begin="(start)", end="(stop)")
+    assert path.read_text() == "one\ntwo\nthree\n" + block_of("default")
+
+
+def test_a_block_makes_its_file_and_keeps_owner_and_mode_of_one(run: Run, path: Path) -> None:
+    settles(run, files.block, path=str(path.parent / "new"), content="x\n", line="y", after=True, backup=True)
+    assert (path.parent / "new").read_text() == block_of("x")
+    path.chmod(0o640)
+    settles(run, files.block, path=str(path), content="x", backup=True)
+    assert path.stat().st_mode & 0o7777 == 0o640
+    (backup,) = path.parent.glob("a file.*")
+    assert backup.read_text() == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("name", AWKWARD_NAMES)
+def test_blocks_go_into_files_of_any_name(run: Run, tmp_path: Path, name: str) -> None:
+    for content in ("one", "two"):
+        settles(run, files.block, path=str(tmp_path / name), content=content)
+    settles(run, files.block, path=str(tmp_path / name), present=False)
+    assert (tmp_path / name).read_text() == ""
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_there_is_no_block_to_remove_where_there_is_no_file(run: Run, tmp_path: Path) -> None:
+    nothing_to_do(run, files.block, path=str(tmp_path / "x"), present=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "must be supplied"),
+        ({"content": []}, "must be supplied"),
+        ({"content": "x", "line": "y"}, "only one of"),
+        ({"content": "x\n# END PYINFRA BLOCK"}, "must not contain the block's markers"),
+        ({"content": "x", "marker": "# same"}, "block markers must differ"),
+        ({"content": "x", "marker": "{mark}\n"}, "must be single lines"),
+    ],
+)
+def test_blocks_that_cannot_work_are_errors(path: Path, arguments: dict, message: str) -> None:
+    with connected_run() as run, pytest.raises(OperationValueError, match=message):
+        run.op(files.block, path=str(path), **arguments)
