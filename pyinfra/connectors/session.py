@@ -932,6 +932,11 @@ class ShellSession:
 # Files
 
 
+def _called(script: str, *arguments: Any) -> StringCommand:
+    """A script with its arguments, as one command that ``&&`` can stand before."""
+    return StringCommand("{ set --", *arguments, f"\n{script}\n}}")
+
+
 def _path(path: str) -> StringCommand:
     """A path on the target as a word for its shell, which expands a home folder at its beginning."""
     home, slash, rest = path.partition("/")
@@ -1241,9 +1246,10 @@ class SessionConnector(BaseConnector):
     def _killing(self, arguments: Any) -> Killing:
         """What ends a command that runs with these arguments: as the user that it runs as, and as the log-in user."""
         kept = {key: value for key, value in arguments.items() if key not in _NO_PART_OF_KILLING}
+        kept["_shell_executable"] = "sh"
 
         def lines(pid: int) -> list[str]:
-            script = StringCommand("set --", str(pid), f"\n{KILL}")
+            script = _called(KILL, str(pid))
             own = [script.get_raw_value()]
             return [self._command_line(script, kept, False), *own] if _is_elevated(arguments) else own
 
@@ -1271,9 +1277,7 @@ class SessionConnector(BaseConnector):
         with get_file_io(filename_or_io) as source, _measured(source) as (file, size):
             folder = arguments.get("_temp_dir") or self.host.get_temp_dir_config()
             name = f".{secrets.token_hex(6)}~"
-            script = StringCommand(
-                "set --", _path(remote_filename), str(size), QuoteString(name), QuoteString(folder), f"\n{PUT}"
-            )
+            script = _called(PUT, _path(remote_filename), str(size), QuoteString(name), QuoteString(folder))
             if not self._has_shell:
                 script = StringCommand("dd", QuoteString(f"of={remote_filename}"))
             self._copy(script, f"upload {remote_filename}", print_input, arguments, _sending(file, size))
@@ -1300,7 +1304,7 @@ class SessionConnector(BaseConnector):
         """
         with _local_file(filename_or_io) as write:
             download = _Download(write, measured=self._has_shell)
-            script = StringCommand("set --", _path(remote_filename), f"\n{GET}")
+            script = _called(GET, _path(remote_filename))
             if not self._has_shell:
                 script = StringCommand("cat", QuoteString(remote_filename))
             self._copy(script, f"download {remote_filename}", print_input, arguments, take=download.take)
@@ -1323,7 +1327,8 @@ class SessionConnector(BaseConnector):
         if print_input:
             echo(f"{self.host.print_prefix}>>> {what}", err=True)
         controls: Any = extract_control_arguments(arguments)
-        arguments = {**arguments, "_shell_executable": "sh"}
+        # The session's own shell does, where nothing starts another one
+        arguments = {**arguments, "_shell_executable": "sh" if _is_elevated(arguments) else None}
 
         def execute() -> tuple[int, CommandOutput]:
             reply = Reply()
