@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -64,8 +65,7 @@ class SSHHosts:
         """As many log-ins, and the commands that pyinfra runs there in one open shell each, without pyinfra."""
         first = self.names[0]
         output = run_measured(self.deploy(pyinfra, "-y", "-vvv", "--limit", first)).output
-        start = f"[{first}] >>> "
-        commands = [line[len(start) :] for line in output.splitlines() if line.startswith(start)]
+        commands = re.findall(rf"^\[{re.escape(first)}\] +>>> (.+)$", output, re.MULTILINE)
         if not commands:
             raise RunFailedError(f"no commands in pyinfra's output with -vvv:\n{output[-2000:]}")
         listed = self.server.folder / "commands"

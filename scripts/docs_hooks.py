@@ -73,7 +73,13 @@ def _module_page(section: str, name: str) -> str:
         value = getattr(module, member)
         home = value if section == "facts" else value._inner
         lines += [f"::: {home.__module__}.{member}", "    options:", f"      heading: {name}.{member}"]
-        lines += ["      show_root_heading: true", "      show_root_toc_entry: true", "      show_bases: false", ""]
+        lines += [
+            "      show_root_heading: true",
+            "      show_root_toc_entry: true",
+            "      show_root_full_path: false",
+            "      show_bases: false",
+            "",
+        ]
         if section == "facts":
             lines[-1:] = ['      members: ["command"]', ""]
     return "\n".join(lines)
