@@ -365,7 +365,7 @@ def _make_askpass_file(host: Host, folder: str, front: Mapping[str, Any]) -> str
     make = StringCommand("mktemp ", name, 'XXXXXXXXXXXX"', _separator="")
     # mktemp is not everywhere: a name made here, and a shell that refuses to write what exists, do as well
     own = StringCommand("f=", name, secrets.token_hex(6), '" && ( umask 077; set -C; : > "$f" )', _separator="")
-    command = StringCommand("{ f=$(", make, " 2> /dev/null) ||", own, '; } && chmod 700 "$f" && echo "$f"')
+    command = StringCommand("{ f=$(", make, " 2> /dev/null) || {", own, '; }; } && chmod 700 "$f" && echo "$f"')
     success, output = host.run_shell_command(command, print_output=False, print_input=False, **front)
     if not success or not output.stdout_lines:
         raise PyinfraError(
