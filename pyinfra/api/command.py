@@ -225,9 +225,16 @@ class FileDownloadCommand(PyinfraCommand):
         )
 
 
-@lru_cache(maxsize=256)
 def _context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     """Which of ``state`` and ``host`` a callback has as parameters."""
+    try:
+        return _known_context_parameters(function)
+    except TypeError:  # it has no hash
+        return _known_context_parameters.__wrapped__(function)
+
+
+@lru_cache(maxsize=256)
+def _known_context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # some builtins have no signature

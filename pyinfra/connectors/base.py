@@ -76,7 +76,7 @@ def host_to_connector_data(
         if value is meta.default or key not in types:
             continue
         shown = "***" if "password" in key else repr(value)
-        host = getattr(host_data, "host", "")
+        host = getattr(host_data, "_host", "")
         prefix = f"[{host}] Invalid connector data `{key}` = {shown}, expected {_type_name(types[key])}"
         raise_if_bad_type(value, types[key], ConnectorDataTypeError, prefix)
     return cast(T, data)
