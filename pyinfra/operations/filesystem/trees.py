@@ -58,9 +58,9 @@ class _Tree:
         return any(fnmatch(path, pattern) for pattern in self.exclude_dir)
 
     def excludes_file(self, path: str) -> bool:
-        """Whether a file is left out, by its path below the root or by its whole path."""
-        paths = (path, os.path.join(self.root, path))
-        return any(fnmatch(each, pattern) for pattern in self.exclude for each in paths)
+        """Whether a file is left out, by its name, its path below the root, or its whole path."""
+        forms = (path.rpartition("/")[2], path, os.path.join(self.root, path))
+        return any(fnmatch(form, pattern) for pattern in self.exclude for form in forms)
 
     def keeps(self, path: str) -> bool:
         """Whether a file on the host, by its path below the root, stays there."""
@@ -137,14 +137,23 @@ def _left_over(tree: _Tree, dest: str) -> Iterator[str]:
     wanted = {*tree.files, *tree.links}
     prefixes = tuple(unix_path_join(start, "/") for start in _spellings(dest))
     for fact in (FindFiles, FindLinks):
-        for path in host.get_fact(fact, path=dest):
-            # A name with a newline comes as two lines, of which the second begins anyhow
-            prefix = next((prefix for prefix in prefixes if path.startswith(prefix)), None)
-            if prefix is None:
-                continue
-            below = path[len(prefix) :]
+        for path, below in _found(host.get_fact(fact, path=dest), prefixes):
             if below not in wanted and not tree.keeps(below):
                 yield path
+
+
+def _found(lines: list[str], prefixes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """What ``find`` found in a folder: paths, whole and below the folder."""
+    paths: list[str] = []
+    for line in lines:
+        if line.startswith(prefixes):
+            paths.append(line)
+        elif paths:
+            # The name has a newline
+            paths[-1] += f"\n{line}"
+    for path in paths:
+        prefix = next(prefix for prefix in prefixes if path.startswith(prefix))
+        yield path, path[len(prefix) :]
 
 
 def _spellings(dest: str) -> Iterator[str]:
@@ -181,7 +190,7 @@ def sync(
         user, group: the owner of all in it
         mode, dir_mode: the mode of files and of folders; by default that of the local ones
         delete: remove files and links that are not in the local folder
-        exclude: patterns of files that are left as they are, of the path below ``src`` or the whole local path
+        exclude: patterns of files that are left as they are, of the name, the path below ``src``, or the whole path
         exclude_dir: patterns of folders that are left as they are with all in them, of the path below ``src``
         add_deploy_dir: a relative ``src`` is in the working directory of the run
 
