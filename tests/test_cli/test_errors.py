@@ -1,0 +1,159 @@
+"""Errors, as people see them: what, and where in their own files."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.commandline import Folder
+
+FILES = {
+    "operation": """
+        from pyinfra.api import OperationError
+
+        def deeper():
+            raise OperationError("that cannot be")
+
+        deeper()
+    """,
+    "pyinfra": """
+        from pyinfra.api import DeployError
+        raise DeployError("not like this")
+    """,
+    "argument": """
+        import things
+        things.say("x", _sudo=None)
+    """,
+    "value": """
+        from pyinfra import host
+        import things
+        things.say("x", _serial=host.name.endswith("a"))
+    """,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("operation", "Operation error in deploy.py line 5: that cannot be"),
+        ("pyinfra", "pyinfra error in deploy.py line 3: not like this"),
+        (
+            "argument",
+            "Argument type error in deploy.py line 3: Invalid argument `_sudo`:: None is not an instance of bool",
+        ),
+        ("value", "Operation error in deploy.py line 4: Cannot have different values for `_serial`."),
+    ],
+)
+def test_errors_of_pyinfra_have_a_kind_a_file_and_a_line(folder: Folder, kind: str, message: str) -> None:
+    folder.write("deploy.py", FILES[kind])
+    ended = folder.run("-y", "@fake/a,b", "deploy.py")
+    assert ended.exit_code == 1
+    assert ended.lines[-2:] == ["--> Disconnecting from hosts...", f"--> {message}"]
+    assert "Traceback" not in ended.err
+
+
+def test_an_error_in_an_included_file_is_told_with_that_file(folder: Folder) -> None:
+    folder.write("deploy.py", "from pyinfra import local\nlocal.include('tasks/one.py')")
+    folder.write("tasks/one.py", "from pyinfra.api import DeployError\nraise DeployError('no')")
+    ended = folder.run("-y", "@fake", "deploy.py")
+    assert ended.lines[-1] == "--> pyinfra error in tasks/one.py line 2: no"
+
+
+def test_connector_data_of_the_wrong_type_is_told_before_anything_connects(folder: Folder) -> None:
+    folder.write("hosts.py", "all = ['@fake/a', ('@fake/b', {'fake_delay': 'long'})]")
+    ended = folder.run("-y", "hosts.py", "things.say", "x")
+    assert ended.exit_code == 1
+    assert ended.lines[-1].startswith("--> Connector data type error: ")
+    assert "@fake/b" in ended.lines[-1]
+    assert not any(line.endswith("Connected") for line in ended.lines)
+
+
+def test_other_errors_are_shown_with_the_calls_in_the_users_file(folder: Folder) -> None:
+    folder.write("deploy.py", "def divide():\n    return 1 / 0\n\ndivide()")
+    ended = folder.run("-y", "@fake", "deploy.py")
+    assert ended.exit_code == 1
+    start = ended.lines.index("--> An exception occurred in: deploy.py")
+    shown = ended.lines[start + 1 :]
+    assert shown[1] == "Traceback (most recent call last):"
+    assert shown[2].endswith('deploy.py", line 4, in <module>')
+    assert shown[-2] == "ZeroDivisionError: division by zero"
+    assert "pyinfra_cli" not in "\n".join(shown)
+
+
+def test_a_file_that_is_no_python_is_told_before_anything_is_loaded(folder: Folder) -> None:
+    folder.write("fine.py", "")
+    folder.write("deploy.py", "x = (\n")
+    ended = folder.run("-y", "@fake", "fine.py", "deploy.py")
+    assert ended.exit_code == 1
+    assert ended.lines[0] == "--> An exception occurred in: deploy.py"
+    assert "SyntaxError: '(' was never closed" in ended.lines
+    assert "pyinfra_cli" not in ended.err
+
+
+def test_missing_data_is_told_with_the_host(folder: Folder) -> None:
+    folder.write("deploy.py", "from pyinfra import host\nhost.data.port")
+    ended = folder.run("-y", "@fake", "deploy.py")
+    assert ended.exit_code == 1
+    assert "AttributeError: Host `@fake` has no data `port`" in ended.lines
+
+
+def test_wrong_arguments_on_the_command_line_are_told_without_a_traceback(folder: Folder) -> None:
+    missing = folder.run("-y", "@fake", "things.say")
+    assert missing.exit_code == 1
+    assert (
+        missing.lines[-1] == "--> pyinfra error: Invalid arguments for things.say: missing a required argument: 'text'"
+    )
+    unknown = folder.run("-y", "@fake", "things.say", "x", "colour=red")
+    assert "Invalid arguments for things.say: " in unknown.lines[-1]
+    assert "colour" in unknown.lines[-1]
+
+
+def test_wrong_arguments_in_a_file_are_told_with_the_file(folder: Folder) -> None:
+    folder.write("deploy.py", "from pyinfra.operations import server\nserver.shell()")
+    ended = folder.run("-y", "@fake", "deploy.py")
+    assert ended.exit_code == 1
+    assert "--> An exception occurred in: deploy.py" in ended.lines
+    assert ended.lines[-2] == "TypeError: missing a required argument: 'commands'"
+
+
+def test_wrong_arguments_of_a_fact_are_an_error(folder: Folder) -> None:
+    ended = folder.run("@fake", "fact", "things.Word", "colour=red")
+    assert ended.exit_code == 1
+    assert ended.lines[-1].startswith("--> pyinfra error: Fact things.Word: ")
+
+
+def test_an_unexpected_error_in_an_operation_fails_the_host_and_shows_itself(folder: Folder) -> None:
+    folder.write(
+        "deploy.py",
+        """
+        from pyinfra.api import operation
+
+        @operation()
+        def odd():
+            yield "echo 1"
+            raise KeyError("lost")
+
+        odd()
+        """,
+    )
+    ended = folder.run("-y", "@fake", "deploy.py")
+    assert ended.exit_code == 1
+    assert ended.after("Starting operation: deploy.odd") == [
+        "    [@fake] 'lost'",
+        "    [@fake] Error: executed 1 commands",
+    ]
+    assert "--> Results:" in ended.lines
+    assert "--> An exception occurred in: deploy.py" in ended.lines
+
+
+def test_a_deploy_may_end_the_process_after_hosts_are_disconnected(folder: Folder) -> None:
+    folder.write("deploy.py", "import sys\nsys.exit(5)")
+    ended = folder.run("-y", "@fake", "deploy.py")
+    assert ended.exit_code == 5
+    assert ended.lines[-1] == "--> Disconnecting from hosts..."
+
+
+def test_a_mistake_in_the_configuration_is_told_with_its_line(folder: Folder) -> None:
+    folder.write("config.py", "from pyinfra import config\nconfig.REQUIRE_PYINFRA_VERSION = '>=100'")
+    ended = folder.run("@fake", "things.say", "x")
+    assert ended.exit_code == 1
+    assert ended.lines[-1].startswith("--> pyinfra error in config.py line 2: pyinfra version requirement not met")

@@ -1,0 +1,108 @@
+"""``--json``: for programs, on standard output, alone."""
+
+from __future__ import annotations
+
+from tests.support.commandline import Folder
+
+
+def test_without_yes_the_plan_is_written_and_nothing_is_run(folder: Folder) -> None:
+    folder.write("deploy.py", "import things\nthings.say('x', times=2)\nthings.nothing()\nthings.say('y', _if=bool)")
+    for words in ((), ("--dry",), ("--dry", "-y")):
+        ended = folder.run("--json", *words, "@fake/a,b", "deploy.py")
+        assert ended.exit_code == 0
+        assert ended.json["results"] is None
+        first, second, third = ended.json["plan"]
+        assert len(first.pop("op_hash")) == 40
+        changed = [] if "-y" in words else ["@fake/a", "@fake/b"]
+        assert first == {
+            "name": "things.say (x, times=2)",
+            "names": ["things.say"],
+            "args": ["x", "times=2"],
+            "hosts_with_change": changed,
+            "hosts_with_conditional_change": [],
+        }
+        assert (second["hosts_with_change"], second["hosts_with_conditional_change"]) == ([], [])
+        assert (third["hosts_with_change"], third["hosts_with_conditional_change"]) == ([], changed)
+        assert "--> Beginning operation run..." not in ended.lines
+
+
+def test_with_yes_the_results_follow_the_plan(folder: Folder) -> None:
+    folder.write(
+        "hosts.py",
+        "all = [('@fake/a', {'fake_responses': {'exit 3': {'success': False}}}), '@fake/b']",
+    )
+    folder.write("deploy.py", "import things\nthings.nothing()\nthings.fail(name='Break', text='x')")
+    ended = folder.run("--json", "-y", "hosts.py", "deploy.py")
+    assert ended.exit_code == 1
+    assert [planned["hosts_with_change"] for planned in ended.json["plan"]] == [[], []]
+    results = ended.json["results"]
+    first, second = results["operations"]
+    assert first["no_change"] == ["@fake/a", "@fake/b"]
+    assert second.pop("op_hash") == ended.json["plan"][1]["op_hash"]
+    assert second == {
+        "name": "Break",
+        "names": ["Break"],
+        "args": [],
+        "hosts": 2,
+        "success": ["@fake/b"],
+        "error": ["@fake/a"],
+        "no_change": [],
+    }
+    assert results["totals"] == {"hosts": 4, "success": 1, "error": 1, "no_change": 2}
+    assert results["failed_hosts"] == ["@fake/a"]
+    assert "--> Failed hosts:" in ended.lines
+    assert "Skipping change detection" not in ended.err
+
+
+def test_exec_runs_without_yes(folder: Folder) -> None:
+    ended = folder.run("--json", "@local", "exec", "--", "echo out")
+    assert ended.exit_code == 0
+    assert ended.json["results"]["operations"][0]["success"] == ["@local"]
+    assert "[@local] out" in ended.lines
+
+
+def test_results_are_written_where_no_host_is_left_too(folder: Folder) -> None:
+    ended = folder.run("--json", "@local", "exec", "--", "exit 1")
+    assert ended.exit_code == 1
+    assert ended.json["results"]["failed_hosts"] == ["@local"]
+
+
+def test_facts_are_written_by_name_and_host(folder: Folder) -> None:
+    folder.write("hosts.py", "all = [('@fake/a', {'fake_responses': {'say 1': 'yes'}}), '@fake/b']")
+    ended = folder.run("--json", "hosts.py", "fact", "things.Word", "word=1", "things.Word", "word=2")
+    assert ended.json == {
+        "things.Word (word=1)": {"@fake/a": ["yes"], "@fake/b": None},
+        "things.Word (word=2)": {"@fake/a": None, "@fake/b": None},
+    }
+
+
+def test_facts_of_the_preparation_can_be_shown_instead_of_running(folder: Folder) -> None:
+    folder.write("hosts.py", "all = [('@fake', {'fake_responses': {'say x': 'read'}})]")
+    folder.write("deploy.py", "import things\nthings.read('x')\nthings.say('y')")
+    ended = folder.run("--json", "-y", "--debug-facts", "hosts.py", "deploy.py")
+    assert (ended.exit_code, ended.json) == (0, {})
+    checked = folder.run("--json", "--debug-facts", "hosts.py", "deploy.py")
+    assert checked.json == {"things.Word (word=x)": {"@fake": ["read"]}}
+    assert "--> Beginning operation run..." not in checked.lines
+    people = folder.run("--debug-facts", "hosts.py", "deploy.py")
+    assert people.out == ""
+    assert '    "things.Word (word=x)": {' in people.lines
+
+
+def test_operations_of_the_preparation_can_be_shown_instead_of_running(folder: Folder) -> None:
+    folder.write("deploy.py", "import things\nthings.say(name='Say', text='y')")
+    ended = folder.run("--json", "--debug-operations", "@fake/a,b", "deploy.py")
+    assert ended.exit_code == 0
+    assert set(ended.json) == {"operations", "op_meta", "op_order"}
+    (position,) = ended.json["op_order"]
+    assert position["names"] == ["Say"]
+    assert position["hosts"] == ["@fake/a", "@fake/b"]
+    assert ended.json["op_meta"][position["op_hash"]]["names"] == ["Say"]
+    assert set(ended.json["operations"]) == {"@fake/a", "@fake/b"}
+    assert "--> Beginning operation run..." not in ended.lines
+
+
+def test_secrets_in_data_are_masked(folder: Folder) -> None:
+    folder.write("hosts.py", "from pyinfra.api import HiddenValue\nall = [('@fake', {'key': HiddenValue('hush')})]")
+    ended = folder.run("--json", "hosts.py", "debug-inventory")
+    assert ended.json[0]["data"] == {"key": "*MASKED*"}

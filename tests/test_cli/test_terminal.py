@@ -1,0 +1,191 @@
+"""A terminal with somebody at it: prompts, the live line, Ctrl-C."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.support.commandline import Folder
+
+STYLES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+
+
+class Terminal:
+    """A terminal in which ``pyinfra`` runs."""
+
+    def __init__(self, folder: Folder, *words: str, **environment: str) -> None:
+        self.process = pexpect.spawn(
+            sys.executable,
+            ["-m", "pyinfra_cli", *words],
+            cwd=str(folder.path),
+            env={**folder.environment, "TERM": "xterm", **environment},
+            encoding="utf-8",
+            timeout=30,
+            dimensions=(40, 100),
+        )
+        self.seen = ""
+
+    def wait_for(self, text: str) -> None:
+        """Wait until a text is on the screen."""
+        self.process.expect_exact(text)
+        self.seen += self.process.before + text
+
+    def press_ctrl_c(self) -> None:
+        """Press Ctrl-C."""
+        self.process.sendintr()
+
+    def end(self) -> int:
+        """Wait for the end; returns the exit code."""
+        self.process.expect(pexpect.EOF)
+        self.seen += self.process.before
+        self.process.close()
+        assert self.process.exitstatus is not None, self.seen
+        return self.process.exitstatus
+
+    @property
+    def lines(self) -> list[str]:
+        """All lines that were ever on the screen, without styles."""
+        return [line.strip("\r") for line in STYLES.sub("", self.seen).split("\n")]
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[Any]]:
+    """Terminals that are closed at the end."""
+    opened: list[Any] = []
+    yield opened
+    for terminal in opened:
+        terminal.process.close(force=True)
+
+
+def test_enter_runs_what_was_shown(folder: Folder, terminals: list[Any]) -> None:
+    terminals.append(terminal := Terminal(folder, "@fake", "things.say", "x"))
+    terminal.wait_for("Press enter to execute...")
+    terminal.process.sendline("")
+    assert terminal.end() == 0
+    assert "    [@fake] Success" in terminal.lines
+    assert "\x1b[32mSuccess" in terminal.seen
+
+
+def test_no_color_means_no_styles_and_no_live_line(folder: Folder, terminals: list[Any]) -> None:
+    terminals.append(
+        terminal := Terminal(folder, "-y", "@local", "server.shell", "sleep 1", NO_COLOR="1"),
+    )
+    assert terminal.end() == 0
+    assert "\x1b" not in terminal.seen
+
+
+@pytest.mark.parametrize("switch", [{}, {"PYINFRA_PROGRESS": "off"}])
+def test_slow_work_has_a_live_line_unless_it_is_switched_off(
+    folder: Folder,
+    terminals: list[Any],
+    switch: dict[str, str],
+) -> None:
+    terminals.append(
+        terminal := Terminal(folder, "-y", "@local", "server.shell", "name=Wait", "commands=sleep 3", **switch),
+    )
+    assert terminal.end() == 0
+    text = STYLES.sub("", terminal.seen)
+    assert ("Wait: 0/1 done, 1 under way, 1s" in text) == (not switch)
+    assert bool(re.search(r"\(slowest: @local \ds\)", text)) == (not switch)
+    assert "    [@local] Success" in terminal.lines
+
+
+def test_lines_of_commands_do_not_break_the_live_line(folder: Folder, terminals: list[Any]) -> None:
+    terminals.append(terminal := Terminal(folder, "@local", "exec", "--", "sleep 1; echo in between; sleep 0.5"))
+    assert terminal.end() == 0
+    assert "under way" in terminal.seen
+    assert any(line.endswith("[@local] in between") for line in terminal.lines)
+
+
+def test_json_has_no_live_line(folder: Folder, terminals: list[Any]) -> None:
+    terminals.append(terminal := Terminal(folder, "--json", "-y", "@local", "server.shell", "sleep 1"))
+    assert terminal.end() == 0
+    assert "under way" not in terminal.seen
+
+
+SLOW = """
+    from pyinfra.operations import server
+    server.shell(name="One", commands=["echo began; sleep 2; touch one", "touch never"])
+    server.shell(name="Two", commands="touch two")
+"""
+
+
+def test_the_first_ctrl_c_ends_the_run_after_the_command_that_is_under_way(
+    folder: Folder,
+    terminals: list[Any],
+) -> None:
+    folder.write("deploy.py", SLOW)
+    terminals.append(terminal := Terminal(folder, "-y", "-vvv", "@local", "deploy.py"))
+    terminal.wait_for("] began")
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert (folder.path / "one").exists()
+    assert not (folder.path / "never").exists()
+    assert not (folder.path / "two").exists()
+    assert "--> Results:" in terminal.lines
+    assert "--> Disconnecting from hosts..." in terminal.lines
+
+
+def test_the_second_ctrl_c_kills_what_runs(folder: Folder, terminals: list[Any]) -> None:
+    folder.write("deploy.py", SLOW.replace("sleep 2", "sleep 25"))
+    terminals.append(terminal := Terminal(folder, "-y", "-vvv", "@local", "deploy.py"))
+    terminal.wait_for("] began")
+    terminal.press_ctrl_c()
+    terminal.wait_for("press Ctrl-C again to kill them")
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert not (folder.path / "one").exists()
+    assert "--> Results:" in terminal.lines
+    assert "--> Disconnecting from hosts..." in terminal.lines
+
+
+def test_ctrl_c_ends_a_command_of_exec_at_once(folder: Folder, terminals: list[Any]) -> None:
+    (folder.path / "log").write_text("a line\n")
+    terminals.append(terminal := Terminal(folder, "@local", "exec", "--", "tail -f log"))
+    terminal.wait_for("] a line")
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert "--> Disconnecting from hosts..." in terminal.lines
+
+
+def test_ctrl_c_at_the_prompt_runs_nothing(folder: Folder, terminals: list[Any]) -> None:
+    terminals.append(terminal := Terminal(folder, "@local", "server.shell", "touch done"))
+    terminal.wait_for("Press enter to execute...")
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert not (folder.path / "done").exists()
+    assert "    Interrupted" in terminal.lines
+    assert "--> Disconnecting from hosts..." in terminal.lines
+
+
+def test_ctrl_c_while_facts_are_read_ends_the_run(folder: Folder, terminals: list[Any]) -> None:
+    folder.write(
+        "deploy.py",
+        """
+        from pyinfra import host, logger
+        from pyinfra.facts.server import Command
+        logger.info("now")
+        host.get_fact(Command, "sleep 25")
+        """,
+    )
+    terminals.append(terminal := Terminal(folder, "-y", "@local", "deploy.py"))
+    terminal.wait_for("    now")
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert "--> Disconnecting from hosts..." in terminal.lines
+
+
+def test_passwords_are_asked_for_and_not_shown(folder: Folder, terminals: list[Any]) -> None:
+    terminals.append(
+        terminal := Terminal(folder, "--ssh-password-prompt", "--json", "a.example,b.example", "debug-inventory"),
+    )
+    terminal.wait_for("SSH password:")
+    terminal.process.sendline("hush")
+    assert terminal.end() == 0
+    assert terminal.seen.count('"ssh_password": "hush"') == 2
+    assert "SSH password: hush" not in terminal.seen
