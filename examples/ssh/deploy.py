@@ -1,7 +1,4 @@
-"""What is different between groups of hosts.
-
-    pyinfra --chdir examples/ssh inventory.py deploy.py
-"""
+"""What is different between groups of hosts: ``pyinfra --chdir examples/ssh inventory.py deploy.py``."""
 
 from io import StringIO
 
