@@ -364,6 +364,7 @@ class _Run:
             state.set_stage(StateStage.Disconnect)
         seconds = _SECONDS_TO_DISCONNECT_INTERRUPTED if self.interrupts.happened else None
         if seconds is not None:
+            state.kill_running()
             state.pool.kill(block=True, timeout=seconds / 2)
         with gevent.Timeout(seconds, False):
             disconnect_all(state)

@@ -14,6 +14,8 @@ OPERATIONS = """
 
 
     class Word(FactBase):
+        cacheable = True
+
         def command(self, word="one"):
             return f"say {word}"
 

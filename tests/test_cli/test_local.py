@@ -16,8 +16,8 @@ def test_included_files_are_named_by_their_paths(folder: Folder) -> None:
     ended = folder.run("-y", "@fake", "deploy.py")
     assert ended.exit_code == 0
     assert ended.after("Results:")[1:3] == [
-        "    tasks/a.py | things.say (x)      1       1         -       -",
-        "    tasks/a.py | tasks/b.py | Op     1       1         -       -".replace("Op  ", "Op"),
+        "    tasks/a.py | things.say (x)    1       1         -       -",
+        "    tasks/a.py | tasks/b.py | Op   1       1         -       -",
     ]
 
 

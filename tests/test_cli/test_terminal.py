@@ -50,7 +50,7 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """All lines that were ever on the screen, without styles."""
-        return [line.strip("\r") for line in STYLES.sub("", self.seen).split("\n")]
+        return re.split(r"[\r\n]+", STYLES.sub("", self.seen))
 
 
 @pytest.fixture
