@@ -6,7 +6,7 @@ import re
 
 from pyinfra import host
 from pyinfra.api import OperationTypeError, QuoteString, StringCommand, operation
-from pyinfra.api.command import InterpolatedString, QuotePath
+from pyinfra.api.command import InterpolatedString, MaskString, QuotePath
 from pyinfra.facts.files import FindInFile
 
 from ..util.files import adjust_regex, back_up, escape_regex, sed_delete, sed_replace
@@ -65,7 +65,7 @@ def line(
     )
     if not present:
         if not found:
-            host.noop(f'line "{line}" does not exist in {path}')
+            host.noop(f'line "{_shown(line)}" does not exist in {path}')
             return
         show_lines(path, found, ())
         yield sed_delete(path, pattern, "", None, backup, interpolate_variables, extended_regex)
@@ -74,7 +74,7 @@ def line(
     text = line if replace is None else replace
     if found:
         if replace is None or all(each == replace for each in found):
-            host.noop(f'line "{text}" exists in {path}')
+            host.noop(f'line "{_shown(text)}" exists in {path}')
             return
         show_lines(path, found, [replace] * len(found))
         # In a line of its own, a backslash is one, but for references to groups
@@ -83,10 +83,14 @@ def line(
         return
 
     if replace is not None and _has_line(path, replace, interpolate_variables, extended_regex):
-        host.noop(f'line "{text}" exists in {path}')
+        host.noop(f'line "{_shown(text)}" exists in {path}')
         return
     show_lines(path, (), [text])
     yield _append(path, text, backup and found is not None, interpolate_variables, ensure_newline)
+
+
+def _shown(text: str | None) -> str:
+    return "***" if isinstance(text, MaskString) else str(text)
 
 
 def _has_line(path: str, text: str, interpolate_variables: bool, extended_regex: bool) -> bool:
@@ -160,6 +164,6 @@ def replace(
         extended_regex=extended_regex,
     )
     if not found:
-        host.noop(f'string "{text}" does not exist in {path}')
+        host.noop(f'string "{_shown(text)}" does not exist in {path}')
         return
     yield sed_replace(path, str(text), str(replace), flags, backup, interpolate_variables, extended_regex)

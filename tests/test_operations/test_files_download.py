@@ -1,0 +1,162 @@
+"""Downloads from a web server of this test's own, with both programs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from pyinfra.api import MaskString, OperationError
+from pyinfra.operations import files
+from tests.support.names import AWKWARD_NAMES, nothing_to_do, settles
+from tests.support.run import Run, connected_run
+
+CONTENT = b"what is to be had\n"
+
+
+class Server(ThreadingHTTPServer):
+    """A server that has one file, also as a proxy, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self.content = CONTENT
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.requests.append((self.path, dict(self.headers)))
+        missing = self.path.endswith("missing")
+        self.send_response(404 if missing else 200)
+        self.end_headers()
+        if not missing:
+            self.wfile.write(self.server.content)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def path_with(folder: Path, *names: str) -> str:
+    """A ``PATH`` with the programs of this machine, but of curl and wget only those named."""
+    for place in os.environ["PATH"].split(os.pathsep):
+        for program in Path(place).glob("*"):
+            link = folder / program.name
+            if not link.exists() and (program.name in names or program.name not in ("curl", "wget")):
+                link.symlink_to(program)
+    return str(folder)
+
+
+@pytest.fixture(params=["curl", "wget"])
+def program(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def run(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    environment = {"PATH": path_with(tmp_path_factory.mktemp("bin"), program)}
+    temporary = tmp_path_factory.mktemp("temporary files")
+    with connected_run(FACT_CACHE_SECONDS=0, ENV=environment, TEMP_DIR=str(temporary)) as run:
+        yield run
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_file_is_downloaded_once(run: Run, server: Server, program: str, tmp_path: Path) -> None:
+    settles(run, files.download, src=f"{server.url}/it", dest=str(tmp_path / "it"), mode="640")
+    assert (tmp_path / "it").read_bytes() == CONTENT
+    assert (tmp_path / "it").stat().st_mode & 0o777 == 0o640
+    ((_, headers),) = server.requests
+    assert program in headers["User-Agent"].lower()
+    settles(run, files.download, src=f"{server.url}/it", dest=str(tmp_path / "it"), mode="600")
+    assert len(server.requests) == 1
+    run.op(files.download, src=f"{server.url}/it", dest=str(tmp_path / "it"), force=True)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("name", AWKWARD_NAMES[::3])
+def test_a_download_may_have_any_name(run: Run, server: Server, tmp_path: Path, name: str) -> None:
+    sums = {f"{kind}sum": hashlib.new(kind, CONTENT).hexdigest() for kind in ("sha1", "sha256", "sha384", "md5")}
+    sums["md5sum"] = sums["md5sum"].upper()
+    settles(run, files.download, src=f"{server.url}/a?b=c&d=e;f='g'", dest=str(tmp_path / name), **sums)
+    assert server.requests[0][0] == "/a?b=c&d=e;f='g'"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_with_another_hash_is_downloaded_again(run: Run, server: Server, tmp_path: Path) -> None:
+    dest = tmp_path / "it"
+    dest.write_text("old")
+    arguments = {"src": f"{server.url}/it", "dest": str(dest)}
+    settles(run, files.download, **arguments, sha256sum=hashlib.sha256(CONTENT).hexdigest())
+    with pytest.raises(Exception, match="No hosts remaining"):
+        run.op(files.download, **arguments, sha1sum=hashlib.sha1(b"other").hexdigest())
+    last = list(run.state.ops[run.host].values())[-1].operation_meta
+    assert last.stdout_lines == ["SHA1 did not match!"]
+
+
+def test_an_old_file_is_downloaded_again_if_asked_to(run: Run, server: Server, tmp_path: Path) -> None:
+    dest = tmp_path / "it"
+    arguments = {"src": f"{server.url}/it", "dest": str(dest), "cache_time": 3600}
+    settles(run, files.download, **arguments)
+    os.utime(dest, (0, 0))
+    settles(run, files.download, **arguments)
+    nothing_to_do(run, files.download, **{**arguments, "cache_time": 10**15})
+
+
+def test_headers_and_further_options_reach_the_server(run: Run, server: Server, program: str, tmp_path: Path) -> None:
+    run.op(
+        files.download,
+        src=f"{server.url}/it",
+        dest=str(tmp_path / "it"),
+        headers={"X-It's": 'a "b" $c', "Authorization": MaskString("Bearer secret")},
+        limit_rate="1M",
+        insecure=True,
+        extra_curl_args={"--user-agent": "an agent"},
+        extra_wget_args={"--user-agent": "an agent", "--no-cache": ""},
+    )
+    ((_, headers),) = server.requests
+    assert headers["X-It's"] == 'a "b" $c'
+    assert headers["Authorization"] == "Bearer secret"
+    assert headers["User-Agent"] == "an agent"
+
+
+def test_a_proxy_is_asked_instead(run: Run, server: Server, tmp_path: Path) -> None:
+    run.op(files.download, src="http://example.test/it", dest=str(tmp_path / "it"), proxy=server.url)
+    assert [path for path, _ in server.requests] == ["http://example.test/it"]
+
+
+def test_what_cannot_be_downloaded_leaves_nothing(run: Run, server: Server, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="No hosts remaining"):
+        run.op(files.download, src=f"{server.url}/missing", dest=str(tmp_path / "it"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_without_a_program_is_told_what_to_install(tmp_path: Path, tmp_path_factory: Any) -> None:
+    environment = {"PATH": path_with(tmp_path_factory.mktemp("bin"))}
+    with connected_run(ENV=environment) as run, pytest.raises(OperationError, match="neither curl nor wget"):
+        run.op(files.download, src="http://example.test/it", dest=str(tmp_path / "it"))
+
+
+def test_a_folder_where_the_download_should_be_is_an_error(tmp_path: Path) -> None:
+    with connected_run() as run, pytest.raises(OperationError, match="already exists and is not a file"):
+        run.op(files.download, src="http://example.test/it", dest=str(tmp_path))
