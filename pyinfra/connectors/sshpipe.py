@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import errno
 import signal
-import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,6 +49,10 @@ def call_blocking(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     return result
 
 
+class PipeIsEmptyError(Exception):
+    """Nothing has been received that was not read."""
+
+
 class Bell:
     """What any thread may ring and greenlets of the thread that made it wait for.
 
@@ -69,9 +73,6 @@ class Bell:
             if not self._is_rung and self._watcher is not None:
                 self._is_rung = True
                 self._watcher.send()
-
-    def clear(self) -> None:
-        """Nothing: paramiko means that there is no data left, which the waiting greenlet sees by itself."""
 
     def is_set(self) -> bool:
         """Whether it was rung since :meth:`reset`."""
@@ -104,6 +105,35 @@ class Bell:
         if watcher is not None:
             watcher.stop()
             watcher.close()
+
+
+class _Buffer:
+    """What a channel has received of one stream, in place of paramiko's buffer: it rings a bell and copies less."""
+
+    def __init__(self, bell: Bell, received: bytes) -> None:
+        self._bell = bell
+        self._chunks = deque([received] if received else ())
+        self._is_closed = False
+
+    def feed(self, data: bytes) -> None:
+        """Add data; called by paramiko's thread."""
+        self._chunks.append(data)
+        self._bell.set()
+
+    def close(self) -> None:
+        """There will be no more."""
+        self._is_closed = True
+        self._bell.set()
+
+    def read(self, nbytes: int, timeout: float | None = None) -> bytes:
+        """What is there, at least a chunk and not much more than ``nbytes``; empty at the end."""
+        chunks = []
+        while self._chunks and nbytes > 0:
+            chunks.append(self._chunks.popleft())
+            nbytes -= len(chunks[-1])
+        if not chunks and not self._is_closed:
+            raise PipeIsEmptyError
+        return b"".join(chunks) if len(chunks) != 1 else chunks[0]
 
 
 class _RingingEvent(threading.Event):
@@ -171,8 +201,9 @@ class ChannelPipe:
         # paramiko's own events, so that nothing has to be asked again and again
         channel.status_event = _RingingEvent(self._output)
         channel.out_buffer_cv = _RingingCondition(channel.lock, self._window)
-        channel.in_buffer.set_event(self._output)  # type: ignore[arg-type]
-        channel.in_stderr_buffer.set_event(self._output)  # type: ignore[arg-type]
+        buffers: Any = channel
+        buffers.in_buffer = _Buffer(self._output, channel.in_buffer.empty())
+        buffers.in_stderr_buffer = _Buffer(self._output, channel.in_stderr_buffer.empty())
 
     def start(self, command: str) -> None:
         """Ask for the program; whether the other side agrees shows in what :meth:`receive` gives."""
@@ -274,7 +305,7 @@ class ChannelPipe:
         self._prefers_errors = not self._prefers_errors
         for is_error in (self._prefers_errors, not self._prefers_errors):
             receive = self._channel.recv_stderr if is_error else self._channel.recv
-            with suppress(socket.timeout):
+            with suppress(PipeIsEmptyError):
                 data = receive(_BLOCK_SIZE)
                 if data:
                     return (2 if is_error else 1), data

@@ -181,7 +181,10 @@ class SSHServer:
 
 
 def start_sshd(addresses: tuple[str, ...] = ("127.0.0.1",), **options: str) -> SSHServer:
-    """A running server on a free high port; ``options`` are lines of ``sshd_config``."""
+    """A running server on a free high port; ``options`` are lines of ``sshd_config``.
+
+    ``sshd`` listens on 16 addresses at most; ``0.0.0.0`` stands for all of 127.0.0.0/8.
+    """
     folder = Path(tempfile.mkdtemp(prefix="pyinfra-sshd-"))
     folder.chmod(0o755)
     server = SSHServer(folder, free_port(addresses[0]), addresses, options)
