@@ -139,7 +139,6 @@ class _Run:
             except _Ended:
                 pass
             except KeyboardInterrupt:
-                self.terminal.line()
                 self._say_interrupted()
             except PyinfraError:
                 if not self.interrupts.happened:
@@ -150,6 +149,8 @@ class _Run:
         return EXIT_FAILED if failed else 0
 
     def _say_interrupted(self) -> None:
+        # Behind the ^C that the terminal shows
+        self.terminal.line()
         self.terminal.line(f"    {self.terminal.style('Interrupted', fg='yellow')}")
         self.terminal.line()
 
