@@ -46,9 +46,8 @@ class _Restart:
         self.fact = Uptime()
         self.uptime_command: str | StringCommand = ""
         self.uptime_before: int | None = None
-        # Whether the connection from before has died, and whether none could be made meanwhile
-        self.lost_connection = False
-        self.was_unreachable = False
+        # Whether a connection has died since, or could not be made
+        self.was_away = False
 
     def begin(self, host: Host) -> None:
         """Take note of how long the machine has been up."""
@@ -89,7 +88,7 @@ class _Restart:
         # The reboot command has its password by now, and the file that told it might outlive the restart
         remove_askpass_files(self.host)
         gevent.sleep(self.delay)
-        self.lost_connection = not self.answers()
+        self.was_away = not self.answers()
         self.disconnect()
         deadline = time.monotonic() + self.reboot_timeout
         while True:
@@ -108,7 +107,7 @@ class _Restart:
             self.host.connect(reason="after its restart", show_errors=False, raise_exceptions=True)
             uptime = self.read_uptime()
         except (ConnectError, TimeoutError) as error:
-            self.was_unreachable = True
+            self.was_away = True
             self.disconnect()
             return str(error)
         if self.is_restarted(uptime):
@@ -120,12 +119,10 @@ class _Restart:
         """Whether a machine that could be reached, and has been up for so long, is the one after the restart."""
         if uptime is None or self.uptime_before is None or uptime < self.uptime_before:
             return True
-        # The uptime of a container is its host's and goes on
-        if self.was_unreachable:
-            return True
-        if not self.lost_connection:
+        if not self.was_away:
             return False
-        # A machine that is going down ends its sessions first and may still take new ones, but not for long
+        # The uptime of a container is its host's and goes on. But a machine that is going down, too, ends its sessions
+        # and may still take new ones for a moment
         gevent.sleep(self.delay)
         return self.answers()
 
