@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import wraps
+from functools import lru_cache, wraps
 from os import stat
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
@@ -246,14 +246,27 @@ def get_template(filename_or_io: str | IO[Any], jinja_env_kwargs: dict[str, Any]
     Undefined names are errors, a final newline stays, and a path's ``include`` and ``extends`` look beside the working
     directory; ``jinja_env_kwargs`` are those of :class:`jinja2.Environment` and win over this.
     """
+    with get_file_io(filename_or_io, "r") as file:
+        content = file.read()
+    text = content if isinstance(content, str) else content.decode()
+    if jinja_env_kwargs:
+        return _compile_template(text, os.getcwd(), jinja_env_kwargs)
+    return _plain_template(text, os.getcwd())
+
+
+def _compile_template(text: str, folder: str, jinja_env_kwargs: dict[str, Any]) -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     settings: dict[str, Any] = {
         "undefined": StrictUndefined,
         "keep_trailing_newline": True,
-        "loader": FileSystemLoader(os.getcwd()),
-        **(jinja_env_kwargs or {}),
+        "loader": FileSystemLoader(folder),
+        **jinja_env_kwargs,
     }
-    with get_file_io(filename_or_io, "r") as file:
-        text = file.read()
-    return Environment(**settings).from_string(text if isinstance(text, str) else text.decode())
+    return Environment(**settings).from_string(text)
+
+
+@lru_cache(maxsize=64)
+def _plain_template(text: str, folder: str) -> Template:
+    """A template of default settings: many hosts share one, and compiling takes longer than rendering."""
+    return _compile_template(text, folder, {})
