@@ -8,6 +8,7 @@ from typing import Any
 
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.facts import get_facts
 from pyinfra.api.operation import OperationMeta, add_op
 from pyinfra.api.operations import run_ops
@@ -23,7 +24,10 @@ class Run:
     def op(self, operation: Any, *args: Any, **kwargs: Any) -> OperationMeta:
         """Run an operation, which must succeed, to its end."""
         meta = add_op(self.state, operation, *args, **kwargs)[self.host]
-        run_ops(self.state)
+        try:
+            run_ops(self.state)
+        except PyinfraError as error:
+            raise AssertionError(f"{error} {self.state.failures}") from error
         assert meta.did_succeed(), self.state.failures
         return meta
 
