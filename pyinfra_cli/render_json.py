@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -81,6 +81,11 @@ def inventory_as_data(hosts: Iterable[Host]) -> list[dict[str, Any]]:
     return [{"name": host.name, "groups": host.groups, "data": host.data.dict()} for host in hosts]
 
 
+def _arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Global arguments, passwords masked."""
+    return {key: "***" if value and key.endswith("_password") else value for key, value in arguments.items()}
+
+
 def operations_as_data(state: State) -> dict[str, Any]:
     """All that was recorded while preparing: by host, by operation, and the order."""
     order = state.get_op_order()
@@ -88,7 +93,7 @@ def operations_as_data(state: State) -> dict[str, Any]:
         "operations": {
             host.name: {
                 op_hash: {
-                    "global_arguments": dict(op_data.global_arguments),
+                    "global_arguments": _arguments(op_data.global_arguments),
                     "will_change": op_data.operation_meta.will_change if state.check_for_changes else None,
                 }
                 for op_hash, op_data in state.ops[host].items()
@@ -100,7 +105,7 @@ def operations_as_data(state: State) -> dict[str, Any]:
                 "names": sorted(op_meta.names),
                 "args": op_meta.args,
                 "op_order": list(op_meta.op_order),
-                "global_arguments": dict(op_meta.global_arguments),
+                "global_arguments": _arguments(op_meta.global_arguments),
             }
             for op_hash, op_meta in state.op_meta.items()
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.exceptions import FactProcessError, NestedOperationError
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pyinfra.connectors.util import CommandOutput
 
     from .terminal import Terminal
+
+logger = logging.getLogger("pyinfra")
 
 # Of a failed command's output, this many lines are shown below its operation
 _LINES_OF_FAILURE = 200
@@ -59,6 +62,8 @@ class TextRenderer(BaseStateCallback):
     def host_connect_error(self, state: State, host: Host, error: Exception) -> None:  # type: ignore[override]
         """A host could not be connected."""
         self._say(host, self.terminal.style(str(error), fg="red"))
+        if error.__cause__ is not None:
+            logger.debug("What led to the error above:", exc_info=error)
 
     def host_connect_lost(self, state: State, host: Host, error: Exception) -> None:  # type: ignore[override]
         """The connection to a host broke."""

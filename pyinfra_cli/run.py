@@ -140,8 +140,10 @@ class _Run:
                 pass
             except KeyboardInterrupt:
                 self._say_interrupted()
-            except PyinfraError:
+            except PyinfraError as error:
                 if not self.interrupts.happened:
+                    if error.__cause__ is not None:
+                        logger.debug("What led to the error below:", exc_info=error)
                     raise
         if self.interrupts.happened:
             return EXIT_INTERRUPTED

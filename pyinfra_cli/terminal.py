@@ -30,6 +30,7 @@ class Terminal:
         self.styled = self.interactive and not os.environ.get("NO_COLOR")
         self.live: LiveLine | None = None
         self._waiting: list[str] = []
+        self._reader_is_gone = False
         self._flusher: gevent.Greenlet | None = None
 
     def style(self, text: str, *args: Any, **kwargs: Any) -> str:
@@ -50,8 +51,7 @@ class Terminal:
             if self.live is not None and self.live.shown:
                 self.live.write_above(text)
             else:
-                self.stream.write(text)
-                self.stream.flush()
+                self._send(text)
             return
         self._waiting.append(text)
         if len(self._waiting) >= _LINES_TO_GATHER:
@@ -73,8 +73,17 @@ class Terminal:
         text = "".join(self._waiting)
         self._waiting.clear()
         if text:
+            self._send(text)
+
+    def _send(self, text: str) -> None:
+        """Write now. A reader that has gone away is no reason to leave hosts half done: the run goes on unseen."""
+        if self._reader_is_gone:
+            return
+        try:
             self.stream.write(text)
             self.stream.flush()
+        except OSError:
+            self._reader_is_gone = True
 
     def close(self) -> None:
         """Write what is left, and no more on its own."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.support.commandline import Folder
@@ -157,3 +160,60 @@ def test_a_mistake_in_the_configuration_is_told_with_its_line(folder: Folder) ->
     ended = folder.run("@fake", "things.say", "x")
     assert ended.exit_code == 1
     assert ended.lines[-1].startswith("--> pyinfra error in config.py line 2: pyinfra version requirement not met")
+
+
+def test_debugging_shows_what_led_to_an_error_of_a_connector(folder: Folder) -> None:
+    folder.write(
+        "mine.py",
+        """
+        from pyinfra.connectors.base import BaseConnector
+
+        class Listing(BaseConnector):
+            handles_execution = True
+
+            @staticmethod
+            def make_names_data(name):
+                yield "a", {}, []
+                raise KeyError("not there")
+
+        class Odd(Listing):
+            @staticmethod
+            def make_names_data(name):
+                yield "@mine:Odd/a", {}, []
+
+            def connect(self):
+                raise ZeroDivisionError("by what?")
+
+            def run_shell_command(self, *args, **kwargs): ...
+            def put_file(self, *args, **kwargs): ...
+            def get_file(self, *args, **kwargs): ...
+        """,
+    )
+    plain = folder.run("@mine:Listing", "things.say", "x")
+    assert plain.exit_code == 1
+    assert "mine:Listing" in plain.lines[-1]
+    assert "make_names_data" in plain.lines[-1]
+    assert "Traceback" not in plain.err
+    assert "KeyError: 'not there'" in folder.run("--debug", "@mine:Listing", "things.say", "x").err
+    connecting = folder.run("@mine:Odd", "things.say", "x")
+    assert "Odd.connect failed: ZeroDivisionError: by what?" in connecting.err
+    assert "Traceback" not in connecting.err
+    assert "Traceback" in folder.run("--debug", "@mine:Odd", "things.say", "x").err
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(folder: Folder) -> None:
+    folder.write(
+        "deploy.py", "from pyinfra.operations import server\nserver.shell('sleep 1')\nserver.shell('touch done')"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pyinfra_cli", "-y", "@local", "deploy.py"],
+        cwd=folder.path,
+        env=folder.environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.stderr.close()
+    process.wait()
+    assert (folder.path / "done").exists()

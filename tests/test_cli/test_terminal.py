@@ -189,3 +189,20 @@ def test_passwords_are_asked_for_and_not_shown(folder: Folder, terminals: list[A
     assert terminal.end() == 0
     assert terminal.seen.count('"ssh_password": "hush"') == 2
     assert "SSH password: hush" not in terminal.seen
+
+
+def test_a_sudo_password_for_all_hosts_is_asked_for_once_and_shown_nowhere(
+    folder: Folder,
+    terminals: list[Any],
+) -> None:
+    terminals.append(
+        terminal := Terminal(
+            folder, "--sudo", "--same-sudo-password", "--json", "--debug-operations", "@fake/a,b", "things.say", "x",
+        ),
+    )  # fmt: skip
+    terminal.wait_for("sudo password:")
+    terminal.process.sendline("hush")
+    assert terminal.end() == 0
+    assert terminal.seen.count('"_sudo_password": "***"') == 3
+    assert terminal.seen.count("sudo password:") == 1
+    assert "hush" not in terminal.seen
