@@ -111,7 +111,7 @@ def _link_target(names: str, size: str) -> str:
 
 def parse_file_status(output: list[str]) -> tuple[str, FileDict] | None:
     """The letter that ``ls`` has for the kind of file, and the file's status; ``None`` if no line makes sense."""
-    for line in output:
+    for number, line in enumerate(output, start=1):
         found = _STAT_LINE.match(line)
         if found:
             atime, mtime, ctime = _time(found["atime"]), _time(found["mtime"]), _time(found["ctime"])
@@ -131,6 +131,7 @@ def parse_file_status(output: list[str]) -> tuple[str, FileDict] | None:
             "size": int(size) if size.isdigit() else size,
         }
         if kind == "l":
-            status["link_target"] = _link_target(found["names"], size)
+            # Only GNU's stat escapes newlines in names
+            status["link_target"] = _link_target("\n".join([found["names"], *output[number:]]), size)
         return kind, status
     return None
