@@ -180,7 +180,7 @@ def test_the_frames_of_pyinfra_are_no_part_of_a_position(deploys: Deploys) -> No
         """,
     )
     (op_meta,) = engine.state.op_meta.values()
-    # The number of the file, the line of these tests that runs it, the lines of the deploy's call and of the operation's
+    # The file's number, the line of these tests that runs it, the lines of the deploy's and the operation's calls
     assert op_meta.op_order == (0, ANY, 7, 6)
 
 
