@@ -243,6 +243,14 @@ def default_arguments(config: Config, host_data: Mapping[str, Any]) -> Arguments
     return _finished(config, values, values)
 
 
+def pop_name(given: dict[str, Any]) -> str | None:
+    """Take the name out of the global arguments of a call."""
+    name = given.pop("name", None)
+    if name is not None:
+        raise_if_bad_type(name, str, ArgumentTypeError, "Invalid argument `name`")
+    return cast("str | None", name)
+
+
 def resolve_arguments(config: Config, enclosing: Arguments, given: Mapping[str, Any]) -> Arguments:
     """The global arguments of one call.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from importlib import metadata
 from itertools import count
@@ -73,15 +74,20 @@ def check_pyinfra_version(version: str) -> None:
         raise PyinfraError(f"pyinfra version requirement not met (requires {version}, running {__version__})")
 
 
+# Comments and options (hashes) after a requirement
+_NO_REQUIREMENT = re.compile(r"(?:^|\s)(?:#|--).*")
+
+
 def _requirement_lines(requirements: str | Iterable[str]) -> list[str]:
     """The requirements in a list, or in the requirements file of that name."""
     if not isinstance(requirements, str):
         return list(requirements)
     try:
         with open(requirements, encoding="utf-8") as file:
-            lines = [line.partition("#")[0].strip() for line in file]
+            text = file.read()
     except OSError as error:
         raise PyinfraError(f"Cannot read REQUIRE_PACKAGES file {requirements}: {error.strerror}") from error
+    lines = [_NO_REQUIREMENT.sub("", line).strip() for line in text.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line and not line.startswith("-")]
 
 

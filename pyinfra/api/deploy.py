@@ -11,7 +11,7 @@ from typing_extensions import ParamSpec
 import pyinfra
 from pyinfra.context import ctx_host
 
-from .arguments import all_argument_meta
+from .arguments import all_argument_meta, pop_name
 from .connect import on_hosts
 from .exceptions import PyinfraError
 
@@ -48,7 +48,7 @@ def deploy(
             if host is None:
                 raise PyinfraError(f"Deploy {title} was called outside a run: use add_deploy")
             given = {key: kwargs.pop(key) for key in [key for key in kwargs if key in all_argument_meta]}
-            with host.deploy(given.pop("name", None) or title, given, data_defaults):
+            with host.deploy(pop_name(given) or title, given, data_defaults):
                 return function(*args, **kwargs)
 
         call._inner = function  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from pyinfra import logger
 from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host, ctx_state
 
-from .arguments import EXECUTION_ARGUMENT_KEYS, AllArguments, Arguments, all_argument_meta
+from .arguments import EXECUTION_ARGUMENT_KEYS, AllArguments, Arguments, all_argument_meta, pop_name
 from .connect import on_hosts
 from .exceptions import OperationValueError, PyinfraError
 from .order import call_lines
@@ -341,7 +341,7 @@ def _record(
         raise PyinfraError(f"Operation {form.name} was called inside another one: use {form.name}._inner(…) there")
 
     given = {key: kwargs.pop(key) for key in [key for key in kwargs if key in all_argument_meta]}
-    name = given.pop("name", None)
+    name = pop_name(given)
     arguments = host.resolve_arguments(given)
     form.check(args, kwargs)
     place, op_hash = _position(state, host, form)
