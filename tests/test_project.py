@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -151,3 +152,23 @@ import pyinfra.facts.server, pyinfra.operations.server, pyinfra.connectors.local
 print(sorted({"paramiko", "cryptography", "jinja2", "typeguard", "rich", "yaml"} & sys.modules.keys()))
 """
     assert run_python(program).strip() == "[]"
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", "1 failed, 1 passed, 1 error"), ("", "1 passed, 2 skipped")])
+def test_in_ci_a_test_or_module_that_is_skipped_fails(ci: str, outcome: str, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    (tmp_path / "test_module.py").write_text("import pytest\npytest.skip('no such thing', allow_module_level=True)\n")
+    (tmp_path / "test_one.py").write_text(
+        "import pytest\ndef test_skipped(): pytest.skip('no such program')\ndef test_run(): pass\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--continue-on-collection-errors", "-ra"],
+        cwd=tmp_path,
+        env={**os.environ, "CI": ci, "PYTEST_ADDOPTS": "", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome in done.stdout.splitlines()[-1]
+    assert "no such program" in done.stdout
+    assert ("install what is missing in .ci/run" in done.stdout) is bool(ci)
