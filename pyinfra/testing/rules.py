@@ -14,7 +14,7 @@ _LONGEST_SHOWN = 500
 
 def shown(value: Any) -> str:
     """A value as reports show it, cut in the middle if it is long."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value.replace("\n", "\\n") if isinstance(value, str) else repr(value)
     if len(text) <= _LONGEST_SHOWN:
         return text
     half = _LONGEST_SHOWN // 2

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from typing_extensions import get_type_hints
 
 from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.connectors import split_connector_name
 from pyinfra.api.exceptions import ConnectorDataTypeError, InventoryError
+from pyinfra.api.host import HostData
 from pyinfra.connectors.base import host_to_connector_data
 
 from .rules import Broken, NotApplicable, expect, expect_true, rule
@@ -53,32 +54,24 @@ def connector_data_are_typed(target: Target) -> None:
         expect_true(meta.description, f"a description of {key}", meta.description)
         if types[key] is Any:
             continue
-        data = cast(Any, _Data({key: wrong}, "contract-host"))
+        data = HostData(target.host, {key: wrong})
         try:
             host_to_connector_data(connector_cls.data_cls, connector_cls.data_meta, data)
         except ConnectorDataTypeError as error:
             value = "***" if "password" in key else repr(wrong)
-            for word in ("contract-host", key, value):
+            for word in (target.host.name, key, value):
                 expect_true(word in str(error), f"{word} in the error", str(error))
         else:
             raise Broken(f"ConnectorDataTypeError for {key} = {wrong!r}", "no error")
 
 
-class _Data(dict[str, Any]):
-    """Host data of a host that is none."""
-
-    def __init__(self, values: dict[str, Any], host: str) -> None:
-        super().__init__(values)
-        self.host = host
-
-
 @rule(SECTION)
 def connections_can_be_renewed(target: Target) -> None:
     """After ``disconnect`` the host can be connected again, as often as one likes."""
-    connector = target.host.connector
     for _ in range(2):
         target.renew()
         target.expect_usable("connecting again")
+    connector = target.host.connector
     connector.disconnect()
     connector.disconnect()
     connector.connect()

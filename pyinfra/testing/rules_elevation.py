@@ -144,6 +144,7 @@ def elevated_commands_are_commands(target: Target) -> None:
     folder = target.new_folder('it\'s "a" $folder')
     target.ok("chmod 755", QuoteString(folder))
     lines = [f"{number} {'x' * 90}" for number in range(2_000)]
+    long = "a 'b' $c\n" + ("x" * 90 + "\n") * 550
     for arguments in _each_elevation(target):
         seen = target.ok(*show_variables(*variables), _env=variables, **arguments)
         expect(seen, bracketed(list(variables.values())), f"values of _env with {arguments}")
@@ -154,18 +155,15 @@ def elevated_commands_are_commands(target: Target) -> None:
         ran = target.run("echo out; echo err >&2; kill -9 $$", **arguments)
         expect((ran.success, ran.stdout), (False, ["out"]), f"success and output of a killed command with {arguments}")
         expect_true("err" in ran.stderr, "err on standard error", ran.stderr)
-        expect(
-            target.line("printf %s", QuoteString("a 'b' c" + "x\n" * 24_997), "| wc -c", **arguments).strip(),
-            "50001",
-            "bytes",
-        )
+        count = target.line("printf %s", QuoteString(long), "| wc -c", **arguments).strip()
+        expect(count, str(len(long)), f"bytes that arrived with {arguments}")
 
 
 @rule(SECTION)
 def time_outs_reach_other_users_processes(target: Target) -> None:
     """A time-out ends the whole tree also of a command that runs as another user."""
     for arguments in _each_elevation(target):
-        expect_tree_ends(target, **arguments)
+        expect_tree_ends(target, gentle=True, **arguments)
 
 
 @rule(SECTION)

@@ -177,7 +177,7 @@ def killed_commands_are_not_sent_twice(target: Target) -> None:
 
 _TREE = """
 echo $$ >> "$1"
-sh -c 'echo $$ >> "$1"; trap "" HUP INT TERM; while :; do sleep 1; done' sh "$1" &
+sh -c 'echo $$ >> "$1"; [ "$2" = gentle ] || trap "" HUP INT TERM; while :; do sleep 1; done' sh "$1" "$2" &
 ( sh -c 'echo $$ >> "$1"; exec sleep 60' sh "$1" | cat ) &
 sh -c 'echo $$ >> "$1"; sleep 60; true' sh "$1" &
 exec > /dev/null
@@ -194,10 +194,13 @@ def expect_time_out(target: Target, *bits: Any, **arguments: Any) -> None:
     raise Broken("TimeoutError", f"no error; {ran}")
 
 
-def expect_tree_ends(target: Target, **arguments: Any) -> None:
-    """Have a time-out end a tree of processes, and see that none of them is left."""
+def expect_tree_ends(target: Target, gentle: bool = False, **arguments: Any) -> None:
+    """Have a time-out end a tree of processes, and see that none of them is left.
+
+    One of them ignores the signals that one can ignore, unless all are to be ``gentle``.
+    """
     path = target.path("pids", target.shared)
-    expect_time_out(target, "set --", QuoteString(path), _TREE, **arguments)
+    expect_time_out(target, "set --", QuoteString(path), "gentle" if gentle else "tough", _TREE, **arguments)
     arguments = {key: value for key, value in arguments.items() if key != "_get_pty"}
     pids = target.ok("cat", QuoteString(path), **arguments)
     expect(len(pids), _TREE_SIZE, "processes of the tree that had started")
@@ -279,7 +282,7 @@ def running_commands_can_be_ended(target: Target) -> None:
     if not hasattr(connector, "kill_running"):
         raise NotApplicable("the connector has no kill_running")
     path = target.path("pids", target.shared)
-    running = gevent.spawn(_run_and_ignore, target, "set --", QuoteString(path), _TREE)
+    running = gevent.spawn(_run_and_ignore, target, "set --", QuoteString(path), "gentle", _TREE)
     gevent.sleep(0.5)
     connector.kill_running()
     running.join(timeout=10)

@@ -103,8 +103,8 @@ class Target:
 
     def renew(self) -> None:
         """Disconnect and connect again."""
-        self.host.connector.disconnect()
-        self.host.connector.connect()
+        self.host.disconnect()
+        self.host.connect(raise_exceptions=True)
 
     # Commands
 
@@ -249,6 +249,7 @@ class Target:
         sudo = {"_sudo": True, **({"_sudo_password": password} if password else {})}
         if "_sudo" not in self.arguments:
             yield "_sudo", sudo
+            yield "_use_sudo_login", {**sudo, "_use_sudo_login": True}
         yield "_doas", {"_doas": True}
         yield "_dzdo", {"_dzdo": True}
         if self.secret("_su_password") and "_su_user" not in self.arguments:
