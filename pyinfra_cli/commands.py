@@ -70,7 +70,15 @@ class DebugInventory:
     """The inventory itself is to be shown."""
 
 
-Command = DeployFiles | CallOperation | Execute | ShowFacts | DebugInventory
+@dataclass(frozen=True, slots=True)
+class CheckConnector:
+    """The hosts' connectors are to be held to the connector contract."""
+
+
+Command = DeployFiles | CallOperation | Execute | ShowFacts | DebugInventory | CheckConnector
+
+# Commands that are one word
+_WORDS: dict[str, Command] = {"debug-inventory": DebugInventory(), "check-connector": CheckConnector()}
 
 
 def parse_command(words: Sequence[str], warn: Callable[[str], None], chdir: str | None = None) -> Command:
@@ -92,10 +100,10 @@ def parse_command(words: Sequence[str], warn: Callable[[str], None], chdir: str 
         return Execute(" ".join(rest))
     if first == "fact":
         return ShowFacts(_parse_facts(rest))
-    if first == "debug-inventory":
+    if first in _WORDS:
         if rest:
-            raise click.UsageError(f"debug-inventory takes no arguments, got: {' '.join(rest)}")
-        return DebugInventory()
+            raise click.UsageError(f"{first} takes no arguments, got: {' '.join(rest)}")
+        return _WORDS[first]
     if first.endswith(".py"):
         return DeployFiles(tuple(_deploy_file(word, warn, chdir) for word in words))
     return _parse_operation(first, rest)

@@ -133,6 +133,7 @@ def cli(ctx: click.Context, /, **values: Any) -> None:
       exec -- COMMAND                       run a shell command
       fact module.Fact key=value ...        read facts
       debug-inventory                       show hosts, groups and data
+      check-connector                       hold connectors to the connector contract
 
     \b
     Examples:

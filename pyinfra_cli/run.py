@@ -22,6 +22,7 @@ from pyinfra.progress import set_spinner
 
 from .commands import (
     CallOperation,
+    CheckConnector,
     Command,
     DebugInventory,
     DeployFiles,
@@ -181,6 +182,8 @@ class _Run:
                 self._connect(hosts)
                 if isinstance(command, ShowFacts):
                     self._show_facts(command)
+                elif isinstance(command, CheckConnector):
+                    self._check_connector()
                 else:
                     self._prepare(command)
                     self._plan_and_execute(command)
@@ -199,6 +202,8 @@ class _Run:
                 write_json([])
             elif isinstance(command, ShowFacts):
                 write_json({fact.title: {} for fact in command.facts})
+            elif isinstance(command, CheckConnector):
+                write_json({})
             else:
                 write_json({"plan": [], "results": None})
         raise _Ended
@@ -257,6 +262,18 @@ class _Run:
             return
         for title, by_host in values.items():
             print_fact_data(title, by_host)
+
+    def _check_connector(self) -> None:
+        from .check_connector import check_hosts, outcomes_as_data, raise_if_broken
+
+        self.terminal.stage("Checking connectors...")
+        # Rules connect, fail and lose connections on purpose
+        self.state.callback_handlers.clear()
+        outcomes = check_hosts(self.state, self.terminal)
+        if self.options.json:
+            self.terminal.flush()
+            write_json(outcomes_as_data(outcomes))
+        raise_if_broken(outcomes)
 
     def _prepare(self, command: Command) -> None:
         preparation = Preparation(self.state, self.terminal)
