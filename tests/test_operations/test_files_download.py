@@ -68,16 +68,20 @@ def path_with(folder: Path, *names: str) -> str:
     return str(folder)
 
 
-@pytest.fixture(params=["curl", "wget"])
+@pytest.fixture(scope="module", params=["curl", "wget"])
 def program(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def path(program: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return path_with(tmp_path_factory.mktemp("bin"), program)
+
+
 @pytest.fixture
-def run(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    environment = {"PATH": path_with(tmp_path_factory.mktemp("bin"), program)}
+def run(path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     temporary = tmp_path_factory.mktemp("temporary files")
-    with connected_run(FACT_CACHE_SECONDS=0, ENV=environment, TEMP_DIR=str(temporary)) as run:
+    with connected_run(FACT_CACHE_SECONDS=0, ENV={"PATH": path}, TEMP_DIR=str(temporary)) as run:
         yield run
     assert list(temporary.iterdir()) == []
 

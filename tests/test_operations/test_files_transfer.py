@@ -16,6 +16,7 @@ import pytest
 
 from pyinfra.api import OperationError, OperationTypeError, OperationValueError
 from pyinfra.operations import files
+from tests.support.busybox import busybox_path
 from tests.support.names import AWKWARD_NAMES, nothing_to_do, settles
 from tests.support.run import Run, connected_run
 
@@ -419,3 +420,26 @@ def test_archives_that_cannot_be_unpacked_are_errors(
 ) -> None:
     with pytest.raises(error, match=message):
         run.op(files.unarchive, **{"dest": str(remote), **arguments})
+
+
+def test_busybox_will_do_for_all_of_it(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    owner = {"user": "daemon", "group": "daemon"} if os.geteuid() == 0 else {}
+    source, dest = tmp_path / "source", tmp_path / "the dest"
+    (source / "folder").mkdir(parents=True)
+    (source / "folder/file").write_text("x")
+    (source / "link").symlink_to("folder")
+    archive(tmp_path / "x.tar.gz", "content")
+    settings = {"SHELL": "busybox sh", "ENV": {"PATH": busybox_path(tmp_path_factory.mktemp("bin"))}}
+    with connected_run(FACT_CACHE_SECONDS=0, **settings) as run:
+        settles(run, files.directory, path=str(dest / "d d"), mode=700, **owner)
+        settles(run, files.file, path=str(dest / "f"), mode="u=rw,go=", **owner)
+        settles(run, files.link, path=str(dest / "l"), target="x y", **owner)
+        settles(run, files.link, path=str(dest / "hard"), target=str(dest / "f"), symbolic=False)
+        settles(run, files.put, src=io.StringIO("x"), dest=str(dest / "p"), mode=640, **owner)
+        settles(run, files.get, src=str(dest / "p"), dest=str(tmp_path / "got"))
+        settles(run, files.sync, src=str(source), dest=str(dest / "synced"), delete=True, **owner)
+        settles(run, files.copy, src=str(dest / "synced"), dest=str(dest / "d d"))
+        settles(run, files.move, src=str(dest / "p"), dest=str(dest / "d d"))
+        unpacked = str(dest / "d d/top")
+        settles(run, files.unarchive, src=str(tmp_path / "x.tar.gz"), dest=str(dest / "d d"), creates=unpacked)
+    assert tree(dest / "d d/synced") == tree(source)
