@@ -251,6 +251,29 @@ def _sudo_words(user: str | None, login: bool, keep_env: bool, mode: Iterable[st
     return [*bits, "-u", QuoteString(user)] if user else bits
 
 
+class _LoginProof(QuoteString):
+    """A command line as a word that ``sudo -i`` hands on as it is, its special characters in octal."""
+
+    def quote(self, text: str) -> str:
+        """``text`` as the argument of ``sh -c``."""
+        data = text.encode("utf-8", "surrogateescape")
+        octal = re.sub(rb"[^ -~]|[$\\'\"`%!]", lambda found: b"\\0%03o" % found[0][0], data)
+        # No variable may be needed to get at it
+        return shlex.quote(f"eval \"`printf %b '{octal.decode()}'`\"")
+
+
+def _in_login(command: StringCommand) -> StringCommand:
+    """A command line as words for ``sudo -i``.
+
+    sudo puts a backslash before each character but letters, digits, ``_``, ``-`` and ``$``, for the log-in shell to
+    take off again: that shell expands variables, and newlines vanish.
+    """
+    text = command.get_raw_value()
+    if text.isascii() and "$" not in text and "\n" not in text:
+        return command
+    return StringCommand("sh", "-c", _LoginProof(command))
+
+
 def _doas_words(doas: bool, doas_user: str | None, dzdo: bool, dzdo_user: str | None) -> list[Any]:
     """The words of doas and dzdo in front of a command."""
     bits: list[Any] = []
@@ -376,11 +399,14 @@ def _make_askpass_file(host: Host, folder: str, front: Mapping[str, Any]) -> str
 
 
 def remove_askpass_files(host: Host) -> None:
-    """Remove from ``host`` the files that hold passwords; what goes wrong is ignored."""
+    """Remove from ``host`` the files that hold passwords; what goes wrong is ignored.
+
+    For connectors, while they disconnect: the host itself counts as disconnected by then.
+    """
     for path, front in host.connector_data.pop(_ASKPASS_FILES, {}).values():
         with suppress(Exception):
             command = StringCommand("rm", "-f", QuoteString(path))
-            host.run_shell_command(command, print_output=False, print_input=False, **front)
+            host.connector.run_shell_command(command, print_output=False, print_input=False, **front)
 
 
 def make_unix_command_for_host(
@@ -405,7 +431,8 @@ def make_unix_command_for_host(
         arguments["_sudo_password"] = host.connector_data.get(_PROMPTED_PASSWORD)
     sudo_password = arguments.get("_sudo") and arguments.get("_sudo_password")
     su_password = arguments.get("_su_user") and arguments.get("_su_password")
-    if not sudo_password and not su_password:
+    login = arguments.get("_sudo") and arguments.get("_use_sudo_login")
+    if not sudo_password and not su_password and not login:
         return make_unix_command(command, **arguments)
 
     front = _doas_words(*(arguments.get(key) for key in _FRONT_KEYS["_sudo_password"]))  # type: ignore[arg-type]
@@ -415,10 +442,11 @@ def make_unix_command_for_host(
             path = _askpass_file(state, host, "_sudo_password", arguments)
             front += ["env", StringCommand("SUDO_ASKPASS=", QuoteString(path), _separator="")]
             mode = ["-A", "-k"]
-        login, keep_env = arguments.get("_use_sudo_login", False), arguments.get("_preserve_sudo_env", False)
-        front += _sudo_words(arguments.get("_sudo_user"), login, keep_env, mode)
+        keep_env = arguments.get("_preserve_sudo_env", False)
+        front += _sudo_words(arguments.get("_sudo_user"), bool(login), keep_env, mode)
     if not su_password:
-        return StringCommand(*front, make_unix_command(command, **_only(arguments, _INNER_KEYS)))
+        inner = make_unix_command(command, **_only(arguments, _INNER_KEYS))
+        return StringCommand(*front, _in_login(inner) if login else inner)
 
     # su reads the password where the command would read its input: that waits on another descriptor. Given to su
     # itself, and not opened around it, as ksh and mksh keep those from the programs that they run
@@ -431,9 +459,9 @@ def make_unix_command_for_host(
         arguments.get("_su_shell"),
         StringCommand("sh", "-c", QuoteString(inner)),
     )
-    return StringCommand(
-        *front, "sh", "-c", QuoteString(StringCommand("{", QuoteString(path), "|", *switch, "3<&4; } 4<&0"))
-    )
+    piped = StringCommand("{", QuoteString(path), "|", *switch, "3<&4; } 4<&0")
+    in_shell = StringCommand("sh", "-c", QuoteString(piped))
+    return StringCommand(*front, _in_login(in_shell) if login else in_shell)
 
 
 _SURROUNDING_KEYS = ("_env", "_chdir", "_shell_executable")
