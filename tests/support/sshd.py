@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,11 +130,18 @@ class SSHServer:
         """Stop the server and all sessions that it serves."""
         if self.process is None:
             return
-        for pid in self.session_pids():
-            _kill(pid)
+        self.kill_sessions()
         _kill(self.process.pid)
         self.process.wait()
         self.process = None
+
+    def kill_sessions(self) -> None:
+        """Cut all connections that there are."""
+        for pid in self.session_pids():
+            # The process that talks to the client is a child of this one and may outlive it
+            for child in children_of(pid):
+                _kill(child)
+            _kill(pid)
 
     def session_pids(self) -> list[int]:
         """The processes that serve one connection each."""
@@ -212,7 +220,5 @@ def children_of(pid: int) -> list[int]:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
