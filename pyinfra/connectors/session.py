@@ -28,6 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import gevent
 from gevent.event import Event
 from gevent.lock import RLock
+from gevent.monkey import is_module_patched
 from gevent.pool import Group
 
 from pyinfra.api.command import QuoteString, StringCommand
@@ -98,23 +99,25 @@ KILL = _script(r"""
         if [ -r /proc/self/stat ]; then
             for d in /proc/[0-9]*; do
                 { IFS= read -r s < $d/stat; } 2> /dev/null || continue
-                set -- ${s##*) }
+                set -- ${s##*") "}
                 echo "${d#/proc/} $1 $2 $3"
             done
         else
             ps -A -o pid= -o stat= -o ppid= -o pgid=
         fi
     }
-    # Those that are not dead yet of the processes in $2, the descendants of the shell, and its group
+    # Those that are not dead yet of the shell, its group, the processes in $2, and all their descendants
     find_tree() {
-        find_processes | awk -v top="$1" -v known=" $(echo $2) " '
+        find_processes | awk -v top="$1" -v known="$(echo $1 $2)" '
             $2 !~ /^[ZX]/ { parent[$1] = $3; group[$1] = $4 }
             END {
+                count = split(known, list, " ")
+                for (i = 1; i <= count; i++) root[list[i]]
                 leader = top in group && group[top] > 1 ? group[top] : top
                 for (process in parent) {
                     up = process
-                    for (i = 0; i < 100 && up != top && up in parent; i++) up = parent[up]
-                    if (up == top || group[process] == leader || index(known, " " process " ")) print process
+                    for (i = 0; i < 100 && !(up in root) && up in parent; i++) up = parent[up]
+                    if (up in root || group[process] == leader) print process
                 }
             }'
     }
@@ -133,19 +136,21 @@ KILL = _script(r"""
 # one that cannot stand beside the file.
 PUT = _script(r"""
     t=
-    trap '[ -z "$t" ] || rm -f "$t"' EXIT
-    trap 'exit 1' HUP INT PIPE TERM
-    fail() { echo "$1" >&2; exit 1; }
+    # No trap for EXIT: posh has none in a subshell
+    finish() { [ -z "$t" ] || rm -f "$t"; exit "$1"; }
+    fail() { echo "$1" >&2; finish 1; }
+    trap 'finish 1' HUP INT PIPE TERM
     # Mode, owner and group of a file, in numbers; a + or . after the mode tells of an ACL or a label
     about() { ls -ldn "$1" | { read -r mode links user group rest; echo "$mode $user $group"; }; }
-    # What only POSIX tools can copy, and ACLs and labels where there are tools for them
+    # Without GNU cp: what POSIX tools can copy, and the rest where there are tools for it
     copy_attributes() {
-        set -- "$1" "$2" $(about "$1")
-        chown "$4:$5" "$2"
-        chmod "$(echo "$3" | sed 's/^.\(...\)\(...\)\(...\).*/u=\1,g=\2,o=\3/
-            s/-//g; s/s/xs/g; s/S/s/g; s/t/xt/; s/T/t/')" "$2"
-        getfacl "$1" | setfacl --set-file=- "$2"
-        chcon --reference="$1" "$2"
+        set -- "$1" $(about "$f")
+        chown "$3:$4" "$t"
+        chmod "$(echo "$2" | sed 's/^.\(...\)\(...\)\(...\).*/u=\1,g=\2,o=\3/
+            s/-//g; s/s/xs/g; s/S/s/g; s/t/xt/; s/T/t/')" "$t"
+        getfacl "$f" | setfacl --set-file=- "$t"
+        chcon --reference="$f" "$t"
+        cd "$d" && getfattr -d -m - "./${f##*/}" | { read -r head; echo "# file: $1"; cat; } | setfattr --restore=-
     }
     case $1 in /*) f=$1;; *) f=./$1;; esac
     i=0
@@ -168,11 +173,11 @@ PUT = _script(r"""
         ls -ld "$f" | { read -r mode links rest; [ "$links" = 1 ]; } && way=replace
     fi
     case $way in copy) t=${TMPDIR:-$4}/$3;; *) t=$d$3;; esac
-    (umask 077; set -C; exec cat > "$t") || exit 1
+    (umask 077; set -C; exec cat > "$t") || finish 1
     n=$(wc -c < "$t")
     [ $((n)) -eq "$2" ] || fail "$1: $((n)) of $2 bytes arrived"
     if [ $way = replace ]; then
-        cp --attributes-only --preserve=all "$f" "$t" 2> /dev/null || copy_attributes "$f" "$t" 2> /dev/null
+        cp --attributes-only --preserve=all "$f" "$t" 2> /dev/null || (copy_attributes "$3") 2> /dev/null
         touch "$t"
         [ "$(about "$f")" = "$(about "$t")" ] || way=copy
     fi
@@ -182,6 +187,7 @@ PUT = _script(r"""
         replace) mv -f "$t" "$f" 2> /dev/null || cat "$t" > "$f";;
         copy) cat "$t" > "$f";;
     esac
+    finish $?
 """)
 
 # Prints a file's length, or 0 for what has none, and then the file. $1: the file
@@ -238,17 +244,25 @@ class ProcessPipe:
         OSError: there is no such program, or it cannot be run
     """
 
+    _killed: list[ProcessPipe] = []
+
     def __init__(self, argv: Sequence[str], terminal: bool = False) -> None:
         self._hub = gevent.get_hub()
-        self._event = Event()
+        self._readable = Event()
+        self._writable = Event()
         self._status: int | None = None
         self._closed = False
         self._terminal = terminal
         ours, actions, theirs = self._open_terminal() if terminal else self._open_pipes()
         self._input, self._outputs = ours[0], dict(zip(ours[1:], (1, 2), strict=False))
+        # Where gevent has patched subprocess, its loop takes the status of every child. Elsewhere it must not, as it
+        # would take it away from others
+        loop = self._hub.loop
+        loop_reaps = is_module_patched("subprocess") and loop.default
+        if loop_reaps:
+            loop.install_sigchld()
+        self._reap()
         try:
-            if self._hub.loop.default:
-                self._hub.loop.install_sigchld()
             self.pid = os.posix_spawnp(
                 argv[0],
                 list(argv),
@@ -268,8 +282,18 @@ class ProcessPipe:
                 os.close(fd)
         for fd in set(ours):
             os.set_blocking(fd, False)
-        self._watchers = [self._hub.loop.io(fd, 1) for fd in self._outputs]
-        self._process_watcher = self._watch_process()
+        self._watchers = {fd: loop.io(fd, 1) for fd in self._outputs}
+        self._write_watcher = loop.io(self._input, 2)
+        self._pidfd = -1
+        self._child = loop.child(self.pid, ref=False) if loop_reaps else None
+        if self._child is not None:
+            self._child.start(lambda: self._ended(self._child.rstatus))
+            return
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+            self._watchers[-1] = loop.io(self._pidfd, 1)
+        except (AttributeError, OSError):  # no Linux, or an old one
+            self._watchers[-1] = loop.timer(0.02, 0.02)
 
     @staticmethod
     def _open_pipes() -> tuple[list[int], list[Any], list[int]]:
@@ -297,32 +321,6 @@ class ProcessPipe:
         actions += [(os.POSIX_SPAWN_DUP2, 0, n) for n in (1, 2)]
         return [ours, ours], actions, [theirs]
 
-    def _watch_process(self) -> Any:
-        """Have the end of the process noticed, and its status fetched; returns what does so."""
-        loop = self._hub.loop
-        if loop.default:
-            child = loop.child(self.pid, ref=False)
-            child.start(lambda: self._ended(child.rstatus))
-            return child
-
-        def poll() -> None:  # only the main thread's loop hears of children
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:
-                pid, status = self.pid, 255 << 8
-            if pid:
-                self._ended(status)
-
-        timer = loop.timer(0.02, 0.02, ref=False)
-        timer.start(poll)
-        return timer
-
-    def _ended(self, status: int) -> None:
-        self._process_watcher.stop()
-        code = os.waitstatus_to_exitcode(status)
-        self._status = code if code >= 0 else 128 - code
-        self._event.set()
-
     def send(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
@@ -331,26 +329,30 @@ class ProcessPipe:
             try:
                 rest = rest[os.write(self._input, rest) :]
             except BlockingIOError:
-                watcher = self._hub.loop.io(self._input, 2)
+                self._writable.clear()
+                self._write_watcher.start(self._writable.set)
                 try:
-                    self._hub.wait(watcher)
+                    self._writable.wait()
                 finally:
-                    watcher.close()
+                    self._write_watcher.stop()
 
     def close_input(self) -> None:
-        if self._input < 0:
-            return
         if self._terminal:
             with suppress(OSError):
                 self.send(b"\x04")
-            return
+        elif self._input >= 0:
+            self._close_write_end()
+
+    def _close_write_end(self) -> None:
+        self._write_watcher.stop()
         os.close(self._input)
         self._input = -1
+        self._writable.set()
 
     def receive(self, seconds: float | None) -> tuple[int, bytes] | None:
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
-            ended = self._status is not None
+            ended = self.exit_status() is not None
             for fd, number in list(self._outputs.items()):
                 data = self._read(fd)
                 if data:
@@ -369,16 +371,17 @@ class ProcessPipe:
 
     def _wait(self, seconds: float | None) -> bool:
         """Wait for output or the end of the process; tells whether there was any."""
-        self._event.clear()
-        for watcher in self._watchers:
-            watcher.start(self._event.set)
-        # Only while somebody waits does it keep gevent's loop alive
-        self._process_watcher.ref = True
+        self._readable.clear()
+        for watcher in self._watchers.values():
+            watcher.start(self._readable.set)
+        if self._child is not None:
+            self._child.ref = True  # while somebody waits it keeps gevent's loop alive
         try:
-            return bool(self._event.wait(seconds if seconds is None else max(seconds, 0)))
+            return bool(self._readable.wait(seconds if seconds is None else max(seconds, 0)))
         finally:
-            self._process_watcher.ref = False
-            for watcher in self._watchers:
+            if self._child is not None:
+                self._child.ref = False
+            for watcher in self._watchers.values():
                 watcher.stop()
 
     def _read(self, fd: int) -> bytes:
@@ -394,28 +397,51 @@ class ProcessPipe:
         return data
 
     def _close_output(self, fd: int) -> None:
-        for watcher in [watcher for watcher in self._watchers if watcher.fd == fd]:
-            self._watchers.remove(watcher)
-            watcher.stop()
-            watcher.close()
+        self._watchers.pop(fd).stop()
         del self._outputs[fd]
         if fd != self._input:
             os.close(fd)
 
     def exit_status(self) -> int | None:
+        if self._status is None and self._child is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else has taken the status
+                pid, status = self.pid, 255 << 8
+            if pid:
+                self._ended(status)
         return self._status
 
+    def _ended(self, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        self._status = code if code >= 0 else 128 - code
+        if self._child is not None:
+            self._child.stop()
+        else:
+            self._watchers.pop(-1).stop()
+            if self._pidfd >= 0:
+                os.close(self._pidfd)
+        self._readable.set()
+
     def close(self) -> None:
+        if self._closed:
+            return
         self._closed = True
-        if self._status is None:
+        if self.exit_status() is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+            self._killed.append(self)
         for fd in list(self._outputs):
             self._close_output(fd)
         if self._input >= 0:
-            os.close(self._input)
-            self._input = -1
-        self._event.set()
+            self._close_write_end()
+        self._readable.set()
+        self._reap()
+
+    @classmethod
+    def _reap(cls) -> None:
+        """Fetch the status of programs that were killed: dead they would stay in the table of processes."""
+        cls._killed[:] = [pipe for pipe in cls._killed if pipe.exit_status() is None]
 
 
 # What comes out of a shell
@@ -945,17 +971,27 @@ def _path(path: str) -> StringCommand:
     return StringCommand(home, slash, QuoteString(rest) if rest else "", _separator="")
 
 
+def _size(source: Any) -> int:
+    """How many bytes a local file has from where it stands; 0 if that cannot be told, or if it has none."""
+    try:
+        if not isinstance(source.read(0), bytes):
+            return 0
+        start = source.tell()
+        size: int = source.seek(0, os.SEEK_END) - start
+        source.seek(start)
+    except (OSError, ValueError, AttributeError):
+        return 0
+    return size
+
+
 @contextmanager
 def _measured(source: Any) -> Iterator[tuple[Any, int]]:
     """A local file as bytes that can be read more than once, from where it stands, and their number."""
-    with suppress(OSError, ValueError, AttributeError):
-        if isinstance(source.read(0), bytes):
-            start = source.tell()
-            size = source.seek(0, os.SEEK_END) - start
-            source.seek(start)
-            if size:  # what /proc has is longer than it says
-                yield source, size
-                return
+    size = _size(source)
+    if size:
+        yield source, size
+        return
+    # Text, a stream, or a file of /proc, which is longer than it says
     with tempfile.TemporaryFile() as copy:
         while block := source.read(_BLOCK_SIZE):
             copy.write(block if isinstance(block, bytes) else block.encode())

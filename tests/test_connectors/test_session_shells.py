@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import gevent
 import pytest
 
 from pyinfra.api import Host, StringCommand
+from pyinfra.connectors.session import KILL, Reply, _called
 from pyinfra.connectors.util import CommandOutput
 
 from ..support.hosts import connected_host
@@ -205,6 +207,38 @@ def test_a_time_out_ends_the_whole_tree(host: Host) -> None:
     works(host)
     found = run(host, f"ps -A -o args= | grep '[s]leep {seconds}'")[1].stdout
     assert found == ""
+
+
+def test_what_kills_a_tree_spares_all_others(host: Host) -> None:
+    # One process of the tree has left the group, as those do that sudo gives a terminal of their own
+    tree = subprocess.Popen(
+        ["sh", "-c", "sleep 60 & setsid sh -c 'trap : TERM; sleep 60; sleep 60'"], start_new_session=True
+    )
+    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        while len(descendants(tree.pid)) < 3:
+            gevent.sleep(0.02)
+        pids = descendants(tree.pid)
+        host.connector.session.run(_called(KILL, str(tree.pid)).get_raw_value(), Reply())
+        assert tree.wait() == -15
+        assert [pid for pid in pids if is_alive(pid)] == []
+        assert other.poll() is None
+    finally:
+        for process in (tree, other):
+            process.kill()
+            process.wait()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def descendants(pid: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [found for child in children for found in (child, *descendants(child))]
 
 
 def test_the_death_of_a_shell_whose_children_hold_the_pipe_is_noticed(host: Host) -> None:
