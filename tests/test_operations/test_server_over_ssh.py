@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,10 +64,9 @@ def wait_for(path: Path) -> None:
 
 def kill_sessions(sshd: SSHServer) -> None:
     """Kill all sessions, or the next one if there are none at the moment."""
-    while not (pids := sshd.session_pids()):
+    while not sshd.session_pids():
         gevent.sleep(0.01)
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    sshd.kill_sessions()
 
 
 def reboot_that_asks(folder: Path) -> dict[str, str]:

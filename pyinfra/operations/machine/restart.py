@@ -21,6 +21,8 @@ from . import of_server
 
 # For a short command over a connection that may be dead without saying so
 SECONDS_TO_ANSWER = 10
+# The end of a command that is late is a command too
+SECONDS_TO_GIVE_UP = 2 * SECONDS_TO_ANSWER
 
 
 class _RebootCommand(StringCommand):
@@ -67,15 +69,17 @@ class _Restart:
     def answers(self) -> bool:
         """Whether the connection is alive."""
         try:
-            self.host.run_shell_command("true", _timeout=SECONDS_TO_ANSWER)
+            with gevent.Timeout(SECONDS_TO_GIVE_UP, TimeoutError("no answer")):
+                success, _ = self.host.run_shell_command("true", _timeout=SECONDS_TO_ANSWER)
         except (ConnectError, TimeoutError):
             return False
-        return True
+        return success
 
     def disconnect(self) -> None:
         """Let go of the connection, whatever a dead one makes of that."""
         try:
-            self.host.disconnect()
+            with gevent.Timeout(SECONDS_TO_GIVE_UP, TimeoutError("no answer")):
+                self.host.disconnect()
         except Exception as error:  # it is gone either way, and was to go
             logger.debug("[%s] disconnecting for its restart: %s", self.host.name, error)
 
@@ -88,22 +92,22 @@ class _Restart:
         # The reboot command has its password by now, and the file that told it might outlive the restart
         remove_askpass_files(self.host)
         gevent.sleep(self.delay)
-        self.was_away = not self.answers()
-        self.disconnect()
         deadline = time.monotonic() + self.reboot_timeout
-        while True:
-            why_not = self.try_to_reconnect()
-            if why_not is None:
-                return
+        while (why_not := self.look()) is not None:
             if time.monotonic() >= deadline:
                 raise OperationError(
                     f"{self.host.name} did not come back within {self.reboot_timeout} seconds: {why_not}"
                 )
             gevent.sleep(self.interval)
 
-    def try_to_reconnect(self) -> str | None:
-        """Connect, and see whether it is to the machine after its restart; if not, why not."""
+    def look(self) -> str | None:
+        """See whether the host is connected to the machine after its restart; if not, why not.
+
+        A connection that works is kept: when it dies, that tells that the machine goes down.
+        """
         try:
+            if not self.was_away and not self.answers():
+                raise ConnectError("it has gone down")
             self.host.connect(reason="after its restart", show_errors=False, raise_exceptions=True)
             uptime = self.read_uptime()
         except (ConnectError, TimeoutError) as error:
@@ -112,12 +116,13 @@ class _Restart:
             return str(error)
         if self.is_restarted(uptime):
             return None
-        self.disconnect()
-        return f"it has not gone down yet, its uptime is {uptime} seconds"
+        return "it has not gone down yet" + (f", its uptime is {uptime} seconds" if uptime is not None else "")
 
     def is_restarted(self, uptime: int | None) -> bool:
-        """Whether a machine that could be reached, and has been up for so long, is the one after the restart."""
-        if uptime is None or self.uptime_before is None or uptime < self.uptime_before:
+        """Whether a machine that answers, and has been up for so long, is the one after the restart."""
+        if self.uptime_before is None:
+            return self.was_away
+        if uptime is not None and uptime < self.uptime_before:
             return True
         if not self.was_away:
             return False
