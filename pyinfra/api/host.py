@@ -58,9 +58,6 @@ class HostData:
         values["_revision"] = 0
 
     def _find(self, key: str) -> Any:
-        if key.startswith("__"):
-            # What Python itself asks for, of copies that have no levels yet
-            raise KeyError(key)
         for level in (self.override_datas, *self.__dict__["_levels"]):
             if key in level:
                 value = level[key]
@@ -68,6 +65,9 @@ class HostData:
         raise KeyError(key)
 
     def __getattr__(self, key: str) -> Any:
+        if key.startswith("__"):
+            # What Python itself asks for, also of a copy that has no levels yet
+            raise AttributeError(key)
         try:
             return self._find(key)
         except KeyError:
