@@ -7,6 +7,7 @@ import re
 import secrets
 import shlex
 import signal
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent import subprocess
+from gevent.fileobject import FileObject
 
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.api.command import MaskString, QuotePath, QuoteString, StringCommand
@@ -153,7 +154,7 @@ def read_output_buffers(
         with gevent.Timeout(timeout, TimeoutError(f"Command timed out after {timeout}s")):
             gevent.joinall(readers, raise_error=True)
     finally:
-        gevent.killall(readers, block=False)
+        gevent.killall(readers)
     return CommandOutput(lines)
 
 
@@ -177,25 +178,32 @@ def run_local_process(
     Raises:
         TimeoutError: it took longer
     """
-    process = subprocess.Popen(
-        ["sh", "-c", command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    writer = gevent.spawn(write_stdin, stdin, process.stdin)
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    in_read, in_write = os.pipe()
+    ours = [FileObject(fd, mode) for fd, mode in ((out_read, "rb"), (err_read, "rb"), (in_write, "wb"))]
     try:
-        output = read_output_buffers(process.stdout, process.stderr, timeout, print_output, print_prefix)
-        code = process.wait()
+        process = subprocess.Popen(
+            ["sh", "-c", command], stdin=in_read, stdout=out_write, stderr=err_write, start_new_session=True
+        )
+    finally:
+        for fd in (in_read, out_write, err_write):
+            os.close(fd)
+    writer = gevent.spawn(write_stdin, stdin, ours[2])
+    try:
+        output = read_output_buffers(ours[0], ours[1], timeout, print_output, print_prefix)
+        # Waiting for it would stop all other greenlets, unless gevent has patched the standard library
+        while (code := process.poll()) is None:
+            gevent.sleep(0.005)
     except BaseException:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         raise
     finally:
         writer.kill()
-        for stream in (process.stdout, process.stderr):
-            stream.close()
+        for file in ours:
+            file.close()
     return code if code >= 0 else 128 - code, output
 
 
