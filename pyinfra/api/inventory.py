@@ -45,6 +45,7 @@ class Inventory:
     """
 
     state: State
+    groups: dict[str, list[Host]]
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class Inventory:
         names, self.data = _group(names_data)
         self.override_data: dict[str, Any] = dict(override_data or {})
         self.hosts: dict[str, Host] = {}
-        self.groups: dict[str, list[Host]] = {}
+        self.groups = {}
         self.host_data: dict[str, dict[str, Any]] = {}
         self.group_data: dict[str, dict[str, Any]] = {}
         self.make_hosts_and_groups(names, {name: _group(value) for name, value in groups.items()})
