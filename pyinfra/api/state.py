@@ -304,6 +304,7 @@ class State:
         self.results: dict[Host, StateHostResults] = {}
         self._order: tuple[int, list[str], dict[str, int]] = (-1, [], {})
         self._recorded = 0
+        self._has_nested = False
 
         inventory.state = self
         for host in inventory:
@@ -377,20 +378,25 @@ class State:
         meta = self.meta[host]
         meta.ops += 1
         meta.op_hashes.add(op_hash)
-        self._recorded += 1
+        # Those that callbacks call while others run leave the order of these as it is
+        if op_data.parent_op_hash is None:
+            self._recorded += 1
+        else:
+            self._has_nested = True
 
     def get_op_order(self) -> list[str]:
-        """The hashes of all operations, in the order in which they run."""
-        return list(self._ordered()[0])
+        """The hashes of all operations, in the order in which they run; those that callbacks called after theirs."""
+        order = self._ordered()[0]
+        return self._with_nested(order) if self._has_nested else list(order)
 
     def next_operations(self, op_hash: str, count: int) -> list[str]:
-        """An operation and those after it, so many in all."""
+        """An operation and those after it, so many in all, without those that callbacks call."""
         order, places = self._ordered()
         start = places[op_hash]
         return order[start : start + count]
 
     def _ordered(self) -> tuple[list[str], dict[str, int]]:
-        """The order of all operations, and each one's place in it, worked out anew when some have been recorded."""
+        """The order of operations, and each one's place in it, worked out anew when some have been recorded."""
         version, order, places = self._order
         if version != self._recorded:
             order = self._merge_order()
@@ -403,19 +409,24 @@ class State:
             tuple(op_hash for op_hash, op_data in self.ops[host].items() if op_data.parent_op_hash is None): None
             for host in self.inventory
         }
-        children: dict[str, list[str]] = defaultdict(list)
-        for op_hash, op_meta in self.op_meta.items():
-            if op_meta.parent_op_hash is not None:
-                children[op_meta.parent_op_hash].append(op_hash)
         positions = {op_hash: op_meta.op_order for op_hash, op_meta in self.op_meta.items()}
         names = {op_hash: ", ".join(sorted(op_meta.names)) for op_hash, op_meta in self.op_meta.items()}
-        order: list[str] = []
-        waiting = list(reversed(merge_orders(chains, positions, names)))
+        return merge_orders(chains, positions, names)
+
+    def _with_nested(self, order: list[str]) -> list[str]:
+        """An order with the operations that callbacks called after theirs, as the hosts called them."""
+        children: dict[str, dict[str, None]] = defaultdict(dict)
+        for host in self.inventory:
+            for op_hash, op_data in self.ops[host].items():
+                if op_data.parent_op_hash is not None:
+                    children[op_data.parent_op_hash][op_hash] = None
+        whole: list[str] = []
+        waiting = list(reversed(order))
         while waiting:
             op_hash = waiting.pop()
-            order.append(op_hash)
+            whole.append(op_hash)
             waiting.extend(reversed(children.get(op_hash, ())))
-        return order
+        return whole
 
     def get_op_meta(self, op_hash: str) -> StateOperationMeta:
         """An operation, on whichever hosts it runs."""
