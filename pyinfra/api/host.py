@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from typing_extensions import Unpack
 
 from pyinfra import logger
+from pyinfra.connectors.util import remove_askpass_files
 from pyinfra.context import ctx_config
 
 from .arguments import Arguments, all_argument_meta, default_arguments, resolve_arguments
@@ -423,6 +424,8 @@ class Host:
         """Disconnect, if connected; :meth:`connect` connects again."""
         if not (self.connected or self.broken):
             return
+        if self.connected:
+            remove_askpass_files(self)
         self.connected = self.broken = False
         self.state.epoch += 1
         try:

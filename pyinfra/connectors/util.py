@@ -407,10 +407,7 @@ def _make_askpass_file(host: Host, folder: str, front: Mapping[str, Any]) -> str
 
 
 def remove_askpass_files(host: Host) -> None:
-    """Remove from ``host`` the files that hold passwords; what goes wrong is ignored.
-
-    For connectors, while they disconnect: the host itself counts as disconnected by then.
-    """
+    """Remove from ``host``, which is still connected, the files that hold passwords; what goes wrong is ignored."""
     for path, front in host.connector_data.pop(_ASKPASS_FILES, {}).values():
         with suppress(Exception):
             command = StringCommand("rm", "-f", QuoteString(path))
@@ -456,10 +453,11 @@ def make_unix_command_for_host(
         inner = make_unix_command(command, **_only(arguments, _INNER_KEYS))
         return StringCommand(*front, _in_login(inner) if login else inner)
 
-    # su reads the password where the command would read its input: that waits on another descriptor. Given to su
-    # itself, and not opened around it, as ksh and mksh keep those from the programs that they run
+    # su reads the password where the command would read its input, and writes its prompt where the command writes
+    # errors: the command's own wait on 3 and 5. These are given to su itself, and not opened around it, as ksh and mksh
+    # keep such descriptors from the programs that they run
     path = _askpass_file(state, host, "_su_password", arguments)
-    inner = StringCommand("exec <&3 3<&-;", make_unix_command(command, **_only(arguments, _SURROUNDING_KEYS)))
+    inner = StringCommand("exec <&3 2>&5 3<&- 5>&-;", make_unix_command(command, **_only(arguments, _SURROUNDING_KEYS)))
     switch = _su_words(
         arguments["_su_user"],
         arguments.get("_use_su_login", False),
@@ -467,7 +465,11 @@ def make_unix_command_for_host(
         arguments.get("_su_shell"),
         StringCommand("sh", "-c", QuoteString(inner)),
     )
-    piped = StringCommand("{", QuoteString(path), "|", *switch, "3<&4; } 4<&0")
+    piped = StringCommand(
+        *("{ e=$(", QuoteString(path), "|", *switch, "3<&4 5>&7 2>&1 >&6 4<&- 6>&- 7>&-); s=$?;"),
+        # What su itself said, without its prompt in whatever language
+        'case $e in su:*) ;; *) e=${e#*: };; esac; [ -z "$e" ] || echo "$e" >&2; exit $s; } 4<&0 6>&1 7>&2',
+    )
     in_shell = StringCommand("sh", "-c", QuoteString(piped))
     return StringCommand(*front, _in_login(in_shell) if login else in_shell)
 
