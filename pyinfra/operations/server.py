@@ -8,7 +8,7 @@ from io import StringIO
 from typing import Any
 
 from pyinfra import host
-from pyinfra.api import OperationError, QuoteString, StringCommand, operation
+from pyinfra.api import OperationError, OperationTypeError, QuoteString, StringCommand, operation
 from pyinfra.api.command import QuotePath
 from pyinfra.facts.files import Directory, Link
 from pyinfra.facts.server import AuthorizedKeys, Groups, Home, Users
@@ -213,6 +213,8 @@ def user(
             public_keys=["keys/alice.pub", "keys/bob.pub"],
         )
     """
+    if isinstance(groups, str):
+        raise OperationTypeError(f"`groups` must be a list of names, not text: {groups!r}")
     existing = host.get_fact(Users).get(user)
     if not present:
         if existing is None:

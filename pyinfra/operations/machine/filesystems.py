@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from pyinfra import host
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import OperationTypeError, QuoteString, StringCommand, operation
 from pyinfra.api.command import QuotePath
 from pyinfra.facts.server import Kernel, Mounts
 
@@ -86,6 +86,8 @@ def mount(
 
         server.mount(name="Mount the data", path="/data", device="/dev/sdb1", options=["noatime"])
     """
+    if isinstance(options, str):
+        raise OperationTypeError(f"`options` must be a list, not text: {options!r}")
     mounts = host.get_fact(Mounts)
     point = _find_mount(mounts, path, device)
     wanted = options or []
