@@ -880,7 +880,12 @@ class ShellSession:
         shell.pipe.close()
         if not shell.killed:
             try:
-                self._spare = self._checked(self._take())
+                spare = self._take()
+                if spare.answered >= 0:
+                    # It answered while the connection was still there
+                    spare.pipe.close()
+                    spare = self._open()
+                self._spare = self._checked(spare)
             except ConnectError as error:
                 raise ConnectError(f"The connection broke while a command was running: {error}") from error
         return _exit_code(status or 128 + signal.SIGKILL)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.commandline import Folder
+from tests.support.terminals import Terminal
 
 OPERATIONS = """
     from pyinfra import host
@@ -67,3 +69,12 @@ def folder(tmp_path: Path) -> Folder:
     made = Folder(tmp_path)
     made.write("things.py", OPERATIONS)
     return made
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[Terminal]]:
+    """Terminals that are closed at the end."""
+    opened: list[Terminal] = []
+    yield opened
+    for terminal in opened:
+        terminal.process.close(force=True)

@@ -3,66 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator
-from typing import Any
 
-import pexpect
 import pytest
 
 from tests.support.commandline import Folder
-
-STYLES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
-
-
-class Terminal:
-    """A terminal in which ``pyinfra`` runs."""
-
-    def __init__(self, folder: Folder, *words: str, **environment: str) -> None:
-        self.process = pexpect.spawn(
-            sys.executable,
-            ["-m", "pyinfra_cli", *words],
-            cwd=str(folder.path),
-            env={**folder.environment, "TERM": "xterm", **environment},
-            encoding="utf-8",
-            timeout=30,
-            dimensions=(40, 100),
-        )
-        self.seen = ""
-
-    def wait_for(self, text: str) -> None:
-        """Wait until a text is on the screen."""
-        self.process.expect_exact(text)
-        self.seen += self.process.before + text
-
-    def press_ctrl_c(self) -> None:
-        """Press Ctrl-C."""
-        self.process.sendintr()
-
-    def end(self) -> int:
-        """Wait for the end; returns the exit code."""
-        self.process.expect(pexpect.EOF)
-        self.seen += self.process.before
-        self.process.close()
-        assert self.process.exitstatus is not None, self.seen
-        return self.process.exitstatus
-
-    @property
-    def lines(self) -> list[str]:
-        """All lines that were ever on the screen, without styles."""
-        return re.split(r"[\r\n]+", STYLES.sub("", self.seen))
+from tests.support.terminals import STYLES, Terminal
 
 
-@pytest.fixture
-def terminals() -> Iterator[list[Any]]:
-    """Terminals that are closed at the end."""
-    opened: list[Any] = []
-    yield opened
-    for terminal in opened:
-        terminal.process.close(force=True)
-
-
-def test_enter_runs_what_was_shown(folder: Folder, terminals: list[Any]) -> None:
+def test_enter_runs_what_was_shown(folder: Folder, terminals: list[Terminal]) -> None:
     terminals.append(terminal := Terminal(folder, "@fake", "things.say", "x"))
     terminal.wait_for("Press enter to execute...")
     terminal.process.sendline("")
@@ -71,7 +19,7 @@ def test_enter_runs_what_was_shown(folder: Folder, terminals: list[Any]) -> None
     assert "\x1b[32mSuccess" in terminal.seen
 
 
-def test_no_color_means_no_styles_and_no_live_line(folder: Folder, terminals: list[Any]) -> None:
+def test_no_color_means_no_styles_and_no_live_line(folder: Folder, terminals: list[Terminal]) -> None:
     terminals.append(
         terminal := Terminal(folder, "-y", "@local", "server.shell", "sleep 1", NO_COLOR="1"),
     )
@@ -82,7 +30,7 @@ def test_no_color_means_no_styles_and_no_live_line(folder: Folder, terminals: li
 @pytest.mark.parametrize("switch", [{}, {"PYINFRA_PROGRESS": "off"}])
 def test_slow_work_has_a_live_line_unless_it_is_switched_off(
     folder: Folder,
-    terminals: list[Any],
+    terminals: list[Terminal],
     switch: dict[str, str],
 ) -> None:
     terminals.append(
@@ -95,14 +43,14 @@ def test_slow_work_has_a_live_line_unless_it_is_switched_off(
     assert "    [@local] Success" in terminal.lines
 
 
-def test_lines_of_commands_do_not_break_the_live_line(folder: Folder, terminals: list[Any]) -> None:
+def test_lines_of_commands_do_not_break_the_live_line(folder: Folder, terminals: list[Terminal]) -> None:
     terminals.append(terminal := Terminal(folder, "@local", "exec", "--", "sleep 1; echo in between; sleep 0.5"))
     assert terminal.end() == 0
     assert "under way" in terminal.seen
     assert any(line.endswith("[@local] in between") for line in terminal.lines)
 
 
-def test_json_has_no_live_line(folder: Folder, terminals: list[Any]) -> None:
+def test_json_has_no_live_line(folder: Folder, terminals: list[Terminal]) -> None:
     terminals.append(terminal := Terminal(folder, "--json", "-y", "@local", "server.shell", "sleep 1"))
     assert terminal.end() == 0
     assert "under way" not in terminal.seen
@@ -117,7 +65,7 @@ SLOW = """
 
 def test_the_first_ctrl_c_ends_the_run_after_the_command_that_is_under_way(
     folder: Folder,
-    terminals: list[Any],
+    terminals: list[Terminal],
 ) -> None:
     folder.write("deploy.py", SLOW)
     terminals.append(terminal := Terminal(folder, "-y", "-vvv", "@local", "deploy.py"))
@@ -131,7 +79,7 @@ def test_the_first_ctrl_c_ends_the_run_after_the_command_that_is_under_way(
     assert "--> Disconnecting from hosts..." in terminal.lines
 
 
-def test_the_second_ctrl_c_kills_what_runs(folder: Folder, terminals: list[Any]) -> None:
+def test_the_second_ctrl_c_kills_what_runs(folder: Folder, terminals: list[Terminal]) -> None:
     folder.write("deploy.py", SLOW.replace("sleep 2", "sleep 25"))
     terminals.append(terminal := Terminal(folder, "-y", "-vvv", "@local", "deploy.py"))
     terminal.wait_for("] began")
@@ -144,7 +92,7 @@ def test_the_second_ctrl_c_kills_what_runs(folder: Folder, terminals: list[Any])
     assert "--> Disconnecting from hosts..." in terminal.lines
 
 
-def test_ctrl_c_ends_a_command_of_exec_at_once(folder: Folder, terminals: list[Any]) -> None:
+def test_ctrl_c_ends_a_command_of_exec_at_once(folder: Folder, terminals: list[Terminal]) -> None:
     (folder.path / "log").write_text("a line\n")
     terminals.append(terminal := Terminal(folder, "@local", "exec", "--", "tail -f log"))
     terminal.wait_for("] a line")
@@ -153,7 +101,7 @@ def test_ctrl_c_ends_a_command_of_exec_at_once(folder: Folder, terminals: list[A
     assert "--> Disconnecting from hosts..." in terminal.lines
 
 
-def test_ctrl_c_at_the_prompt_runs_nothing(folder: Folder, terminals: list[Any]) -> None:
+def test_ctrl_c_at_the_prompt_runs_nothing(folder: Folder, terminals: list[Terminal]) -> None:
     terminals.append(terminal := Terminal(folder, "@local", "server.shell", "touch done"))
     terminal.wait_for("Press enter to execute...")
     terminal.press_ctrl_c()
@@ -163,7 +111,7 @@ def test_ctrl_c_at_the_prompt_runs_nothing(folder: Folder, terminals: list[Any])
     assert "--> Disconnecting from hosts..." in terminal.lines
 
 
-def test_ctrl_c_while_facts_are_read_ends_the_run(folder: Folder, terminals: list[Any]) -> None:
+def test_ctrl_c_while_facts_are_read_ends_the_run(folder: Folder, terminals: list[Terminal]) -> None:
     folder.write(
         "deploy.py",
         """
@@ -180,7 +128,7 @@ def test_ctrl_c_while_facts_are_read_ends_the_run(folder: Folder, terminals: lis
     assert "--> Disconnecting from hosts..." in terminal.lines
 
 
-def test_passwords_are_asked_for_and_not_shown(folder: Folder, terminals: list[Any]) -> None:
+def test_passwords_are_asked_for_and_not_shown(folder: Folder, terminals: list[Terminal]) -> None:
     terminals.append(
         terminal := Terminal(folder, "--ssh-password-prompt", "--json", "a.example,b.example", "debug-inventory"),
     )
@@ -193,7 +141,7 @@ def test_passwords_are_asked_for_and_not_shown(folder: Folder, terminals: list[A
 
 def test_a_sudo_password_for_all_hosts_is_asked_for_once_and_shown_nowhere(
     folder: Folder,
-    terminals: list[Any],
+    terminals: list[Terminal],
 ) -> None:
     terminals.append(
         terminal := Terminal(

@@ -1,0 +1,159 @@
+"""The command line over a real SSH server: what breaks, and what Ctrl-C ends on the other side."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.commandline import Folder
+from tests.support.delayproxy import DelayProxy
+from tests.support.sshd import SSHServer, User, can_run_sshd, free_port, make_key, start_sshd
+from tests.support.terminals import Terminal
+
+pytestmark = pytest.mark.skipif(not can_run_sshd(), reason="needs root and OpenSSH's server")
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[SSHServer]:
+    """A server of this module's own: one test cuts its connections."""
+    server = start_sshd(("127.0.0.1", "127.0.0.2"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def user(sshd: SSHServer) -> User:
+    """An ordinary user of that server."""
+    return sshd.add_user()
+
+
+@pytest.fixture
+def words(sshd: SSHServer, user: User, folder: Folder) -> tuple[str, ...]:
+    """The options to log in with."""
+    known_hosts = folder.write("known_hosts", "")
+    return (
+        *("--ssh-user", user.name, "--ssh-port", str(sshd.port), "--ssh-key", str(user.key)),
+        *("--data", f"ssh_known_hosts_file={known_hosts}"),
+    )
+
+
+def processes_of(user: User, command: str) -> list[str]:
+    """The process ids of a user's processes with these words."""
+    found = subprocess.run(["pgrep", "-u", user.name, "-f", command], capture_output=True, text=True, check=False)
+    return found.stdout.split()
+
+
+def wait_until_gone(user: User, command: str) -> None:
+    """Wait for the end of those, which must come."""
+    deadline = time.monotonic() + 20
+    while processes_of(user, command):
+        assert time.monotonic() < deadline, f"{command} still runs"
+        time.sleep(0.05)
+
+
+def test_a_command_runs_on_several_hosts(folder: Folder, words: tuple[str, ...], user: User) -> None:
+    ended = folder.run(*words, "127.0.0.1,127.0.0.2", "exec", "--", "id -un")
+    assert ended.exit_code == 0, ended.err
+    assert {f"[127.0.0.{n}] {user.name}" for n in (1, 2)} <= set(ended.lines)
+
+
+def test_hosts_that_cannot_be_reached_are_told_apart(folder: Folder, words: tuple[str, ...], sshd: SSHServer) -> None:
+    ports = {"127.0.0.1": sshd.port, "127.0.0.2": free_port("127.0.0.2")}
+    folder.write("hosts.py", f"all = {[(name, {'ssh_port': port}) for name, port in ports.items()]}")
+    without_port = (*words[:2], *words[4:])
+    ended = folder.run(*without_port, "-y", "hosts.py", "server.shell", "echo hi")
+    assert ended.exit_code == 1
+    assert ended.after("Starting operation: server.shell (echo hi)") == ["    [127.0.0.1] Success"]
+    (unreached,) = ended.after("Hosts that could not be reached:")
+    assert unreached.startswith("    [127.0.0.2] Could not connect (")
+
+
+def test_a_refused_key_is_an_error_with_the_host(folder: Folder, words: tuple[str, ...], tmp_path: Path) -> None:
+    key = make_key(tmp_path / "other_key")
+    ended = folder.run(*words[:4], "--ssh-key", str(key), *words[6:], "127.0.0.1", "exec", "--", "true")
+    assert ended.exit_code == 1
+    told = next(line for line in ended.lines if line.startswith("    [127.0.0.1] "))
+    assert "uthentic" in told
+    assert ended.lines[-1] == "--> pyinfra error: No hosts remaining!"
+
+
+def test_a_connection_that_is_cut_fails_its_host_and_shows_results(
+    folder: Folder,
+    words: tuple[str, ...],
+    sshd: SSHServer,
+    user: User,
+) -> None:
+    proxy = DelayProxy((sshd.addresses[0], sshd.port))
+    through_proxy = ("--ssh-port", str(proxy.port))
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "pyinfra_cli",
+            *words,
+            *through_proxy,
+            "127.0.0.1",
+            "exec",
+            "--",
+            "echo began; sleep 31",
+        ],
+        cwd=folder.path,
+        env=folder.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line.rstrip())
+        if line.startswith("[127.0.0.1] began"):
+            proxy.cut()
+    assert process.wait() == 1
+    assert any(line.startswith("    [127.0.0.1] Connection lost: ") for line in seen), "\n".join(seen)
+    assert "--> Failed hosts:" in seen
+    assert seen[-1] == "--> pyinfra error: No hosts remaining!"
+    for pid in processes_of(user, "sleep 31"):
+        os.kill(int(pid), signal.SIGKILL)
+    proxy.close()
+
+
+def test_ctrl_c_ends_a_command_of_exec_on_the_host(
+    folder: Folder,
+    words: tuple[str, ...],
+    user: User,
+    terminals: list[Terminal],
+) -> None:
+    terminals.append(terminal := Terminal(folder, *words, "127.0.0.1", "exec", "--", "echo began; tail -f /dev/null"))
+    terminal.wait_for("] began")
+    assert processes_of(user, "tail -f /dev/null")
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    wait_until_gone(user, "tail -f /dev/null")
+
+
+def test_the_second_ctrl_c_ends_what_runs_on_the_hosts(
+    folder: Folder,
+    words: tuple[str, ...],
+    user: User,
+    terminals: list[Terminal],
+) -> None:
+    terminals.append(
+        terminal := Terminal(
+            folder, *words, "-vvv", "-y", "127.0.0.1,127.0.0.2", "server.shell", "echo began; sleep 32",
+        ),
+    )  # fmt: skip
+    terminal.wait_for("] began")
+    terminal.press_ctrl_c()
+    terminal.wait_for("press Ctrl-C again")
+    assert processes_of(user, "sleep 32")
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert "--> Results:" in terminal.lines
+    wait_until_gone(user, "sleep 32")
