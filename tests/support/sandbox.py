@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +43,17 @@ class Sandbox:
         return done.stdout
 
 
+def _copy(source: str, target: str) -> None:
+    # Others may be changing users meanwhile, which leaves files for a moment only
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
+
+
 @contextmanager
 def sandbox(folder: Path) -> Iterator[Sandbox]:
     """A machine that is gone with the block; ``folder`` holds its copy of /etc."""
     etc = folder / "etc"
-    shutil.copytree("/etc", etc, symlinks=True)
+    shutil.copytree("/etc", etc, symlinks=True, copy_function=_copy)
     empty = folder / "empty"
     empty.touch()
     steps = [f"mount --bind '{etc}' /etc", "mount -t tmpfs none /home"]
