@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import stat
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -117,6 +118,8 @@ def _load(path: str) -> _File | None:
         status = os.stat(path)
     except OSError:
         return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
     stamp = (status.st_mtime_ns, status.st_size)
     cached = _files.get(path)
     if cached is None or cached[0] != stamp:
@@ -140,6 +143,9 @@ class KnownHosts:
         """All lines that mean a host, in the order of the files.
 
         As in OpenSSH a line without a port means every port, if none means the port itself.
+
+        Raises:
+            OSError: a file cannot be read
         """
         names = [lookup_name(host, port)] + ([host.lower()] if port != DEFAULT_PORT else [])
         for name in names:

@@ -105,7 +105,7 @@ class SSHConnector(SessionConnector):
         """A channel on which ``argv`` runs."""
         if self.connection is None:
             raise ConnectError("Not connected")
-        pipe = ChannelPipe(self.connection.open_session(), terminal)
+        pipe = self.connection.open_pipe(terminal)
         pipe.start(argv[0] if len(argv) == 1 else shlex.join(argv))
         return pipe
 

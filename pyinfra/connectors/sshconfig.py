@@ -92,9 +92,9 @@ class SSHConfig:
         self.is_there = os.path.exists(self.path)
         self._lines = tuple(_parse_file(self.path, 0)) if self.is_there else ()
 
-    def lookup(self, name: str, user: str | None = None) -> HostSettings:
-        """The settings of the host called ``name``, where ``user`` (if given) stands above the file's ``User``."""
-        found = _Search(name, user)
+    def lookup(self, name: str, user: str | None = None, port: int | None = None) -> HostSettings:
+        """The settings of the host called ``name``; ``user`` and ``port`` stand above those of the file."""
+        found = _Search(name, user, port)
         found.walk(self._lines)
         return found.settings()
 
@@ -191,9 +191,10 @@ def _fits(value: str, pattern: str) -> bool:
 class _Search:
     """One walk through the lines, which collects what applies to a host."""
 
-    def __init__(self, name: str, user: str | None) -> None:
+    def __init__(self, name: str, user: str | None, port: int | None) -> None:
         self.name = name
         self.given_user = user
+        self.given_port = port
         self.values: dict[str, list[str]] = {}
         self.places: dict[str, str] = {}
         self.applies = True
@@ -323,7 +324,7 @@ class _Search:
 
     def settings(self) -> HostSettings:
         port = self.number("port")
-        for_tokens = port or 22
+        for_tokens = self.given_port or port or 22
         jump = self.first("proxyjump") or "none"
         command = self.first("proxycommand") or "none"
         if jump.lower() != "none" and command.lower() != "none":

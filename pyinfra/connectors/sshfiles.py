@@ -127,7 +127,7 @@ def _size(source: Any) -> int:
 
 
 def _start(connection: Connection, flag: str, path: str) -> ChannelPipe:
-    pipe = ChannelPipe(connection.open_session())
+    pipe = connection.open_pipe()
     pipe.start(f"scp {flag} {shlex.quote(path if path.startswith('/') else f'./{path}')}")
     return pipe
 

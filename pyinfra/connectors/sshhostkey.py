@@ -31,12 +31,19 @@ def _port_of(target: Target) -> int:
     return 22 if target.host_key_name else target.port
 
 
+def _find(target: Target) -> list[KnownKey]:
+    try:
+        return _known_hosts(target).find(_name_of(target), _port_of(target))
+    except OSError as error:
+        raise ConnectError(f"Host key error: cannot read a file of known hosts ({error})") from error
+
+
 def order_host_key_kinds(target: Target, kinds: Iterable[str]) -> tuple[str, ...]:
     """Kinds of host keys in order of preference: those that are known for the server first.
 
     A server that has several keys would else show one that nobody has recorded.
     """
-    known = {key.kind for key in _known_hosts(target).find(_name_of(target), _port_of(target)) if not key.marker}
+    known = {key.kind for key in _find(target) if not key.marker}
     if "ssh-rsa" in known:
         known.update(_KINDS_OF_RSA)
     return tuple(sorted(kinds, key=lambda kind: kind not in known))
@@ -44,9 +51,7 @@ def order_host_key_kinds(target: Target, kinds: Iterable[str]) -> tuple[str, ...
 
 def check_host_key(target: Target, kind: str, blob: bytes) -> None:
     """Raise :class:`ConnectError` unless the server may be trusted; record its key where that is wanted."""
-    known_hosts = _known_hosts(target)
-    name, port = _name_of(target), _port_of(target)
-    found = known_hosts.find(name, port)
+    found = _find(target)
     for known in found:
         if known.marker == "@revoked" and known.blob == blob:
             raise ConnectError(
@@ -64,7 +69,7 @@ def check_host_key(target: Target, kind: str, blob: bytes) -> None:
             f"Host key error: {target.host} is to be known by a certificate ({place}), which cannot be checked here; "
             f"use @openssh/{target.host}, which runs the ssh program itself"
         )
-    _meet(target, known_hosts, kind, blob)
+    _meet(target, _known_hosts(target), kind, blob)
 
 
 def _words_for_changed(target: Target, known: list[KnownKey], kind: str, blob: bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from pyinfra.api.exceptions import ConnectError
 from .sshcredentials import Credential, Credentials
 from .sshhostkey import check_host_key, order_host_key_kinds
 from .sshkeys import agent_socket, forward_agent
-from .sshpipe import Bell, call_blocking
+from .sshpipe import Bell, ChannelPipe, call_blocking
 from .sshtarget import Target
 from .sshtransport import auth_handler_class, load_paramiko, packetizer_class, transport_class
 
@@ -37,6 +38,8 @@ AUTH_SECONDS = 60.0
 CHANNEL_SECONDS = 60.0
 # How often paramiko's thread looks up from waiting for bytes
 _WAKE_SECONDS = 1.0
+# How long a server may take to make room for another channel after the end of one
+_TIDY_SECONDS = 0.5
 
 
 class NobodyAnswersError(ConnectError):
@@ -93,6 +96,7 @@ class Connection:
         self._timer: Any = None
         self._silent_turns = 0
         self._packets_seen = 0
+        self._channel_closed = 0.0
         self._early_channel: Any = None
         self._is_for_jumps = is_for_jumps
         try:
@@ -248,7 +252,7 @@ class Connection:
             OSError: the server allows no more of them
         """
         early, self._early_channel = self._early_channel, None
-        channel: Any = self.open_channel("session") if early is None else early.get()
+        channel: Any = self._open_session_patiently() if early is None else early.get()
         if isinstance(channel, Exception):
             raise channel
         if self.target.forward_agent and not self._is_for_jumps:
@@ -257,6 +261,23 @@ class Connection:
             if agent is not None:
                 channel.request_forward_agent(forward_agent(agent))
         return channel
+
+    def _open_session_patiently(self) -> Any:
+        # A server that is told of a channel's end and asked for another one in one breath may not have tidied up yet
+        while True:
+            try:
+                return self.open_channel("session")
+            except OSError:
+                if time.monotonic() - self._channel_closed > _TIDY_SECONDS:
+                    raise
+                gevent.sleep(_TIDY_SECONDS / 10)
+
+    def open_pipe(self, terminal: bool = False) -> ChannelPipe:
+        """The same as a pipe."""
+        return ChannelPipe(self.open_session(), terminal, self.describe_loss, self._note_close)
+
+    def _note_close(self) -> None:
+        self._channel_closed = time.monotonic()
 
     def open_channel(self, kind: str, address: tuple[str, int] | None = None, timeout: float | None = None) -> Any:
         """A channel of any kind; the errors are those of :meth:`open_session`."""

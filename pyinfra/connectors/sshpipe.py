@@ -15,11 +15,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import gevent
 from gevent.event import Event
 from gevent.monkey import is_module_patched
+
+from pyinfra.api.exceptions import ConnectError
 
 if TYPE_CHECKING:
     from paramiko import Channel, Message, Transport
@@ -45,8 +47,18 @@ def call_blocking(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """The result of a call that may block, while other greenlets work."""
     if threads_are_greenlets():
         return function(*args, **kwargs)
-    result: T = gevent.get_hub().threadpool.apply(function, args, kwargs)
-    return result
+
+    def work() -> tuple[T | None, BaseException | None]:
+        # Errors come as values: the pool would print them, as if nobody waited for them
+        try:
+            return function(*args, **kwargs), None
+        except BaseException as error:
+            return None, error
+
+    result, error = gevent.get_hub().threadpool.apply(work)
+    if error is not None:
+        raise error
+    return cast("T", result)
 
 
 class PipeIsEmptyError(Exception):
@@ -181,16 +193,24 @@ class ChannelPipe:
     Args:
         channel: opened, with nothing requested on it yet
         terminal: whether the program gets a terminal
+        describe_loss: says why there is no connection any more
         on_close: called once, when the pipe is closed
     """
 
-    def __init__(self, channel: Channel, terminal: bool = False, on_close: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        terminal: bool = False,
+        describe_loss: Callable[[], str] = lambda: "Connection lost",
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
         transport = channel.get_transport()
         if transport is None:
             raise OSError(errno.ENOTCONN, "the channel has no connection")
         self._channel = channel
         self._transport: Transport = transport
         self._terminal = terminal
+        self._describe_loss = describe_loss
         self._on_close = on_close
         self._last_output_until: float | None = None
         self._prefers_errors = False
@@ -227,7 +247,8 @@ class ChannelPipe:
                 message.add_int(value)
             else:
                 message.add_string(value.encode("utf-8", "surrogateescape"))
-        self._in_thread_if_slow(len(message.asbytes()), self._transport._send_user_message, message)  # type: ignore[attr-defined]
+        with suppress(EOFError):  # it is the reader who finds out what has happened
+            self._in_thread_if_slow(len(message.asbytes()), self._transport._send_user_message, message)  # type: ignore[attr-defined]
 
     def _in_thread_if_slow(self, size: int, function: Callable[..., T], *args: Any) -> T:
         """Call what writes ``size`` bytes to the connection."""
@@ -242,7 +263,10 @@ class ChannelPipe:
             if self._is_closed or self._channel.closed or not self._transport.is_active():
                 raise BrokenPipeError(errno.EPIPE, "the other side is gone")
             self._window.reset()
-            sent = self._in_thread_if_slow(len(rest), self._send_turn, rest[:_TURN_SIZE])
+            try:
+                sent = self._in_thread_if_slow(len(rest), self._send_turn, rest[:_TURN_SIZE])
+            except EOFError as error:
+                raise BrokenPipeError(errno.EPIPE, "the connection is gone") from error
             rest = rest[sent:]
             if sent == 0:
                 self._window.wait()
@@ -274,8 +298,11 @@ class ChannelPipe:
     def receive(self, seconds: float | None) -> tuple[int, bytes] | None:
         """The next piece of output: 1 for standard output or 2 for standard error, and data.
 
-        ``None`` when the program or the connection has ended, and all that was there has been read. ``TimeoutError``
-        when nothing came within ``seconds``; ``None`` waits for ever.
+        ``None`` when the program has ended, and all that was there has been read. ``TimeoutError`` when nothing came
+        within ``seconds``; ``None`` waits for ever.
+
+        Raises:
+            ConnectError: the connection is lost; shells that were ready before would not tell
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
@@ -288,6 +315,8 @@ class ChannelPipe:
                     self._last_output_until = time.monotonic() + _LAST_OUTPUT_SECONDS
                 return chunk
             if self._is_closed or (has_ended and (self._channel.closed or self._status_is_known())):
+                if not (self._is_closed or self._status_is_known() or self._transport.is_active()):
+                    raise ConnectError(self._describe_loss())
                 return None
             now = time.monotonic()
             if self._status_is_known():
@@ -331,12 +360,11 @@ class ChannelPipe:
 
     def close(self) -> None:
         """Let go of the channel at once."""
-        self._is_closed = True
+        was_closed, self._is_closed = self._is_closed, True
         with suppress(Exception):
             # Closing sends two small packets, if there is still a connection
             self._in_thread_if_slow(0, self._channel.close)
         self._output.close()
         self._window.close()
-        on_close, self._on_close = self._on_close, None
-        if on_close is not None:
-            on_close()
+        if not was_closed:
+            self._on_close()

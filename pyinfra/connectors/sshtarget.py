@@ -90,7 +90,7 @@ def resolve_target(name: str, data: Mapping[str, Any], default_timeout: float) -
     _check_kwargs(given, kwargs)
     try:
         config = _config(data.get("ssh_config_file"))
-        settings = config.lookup(given, data.get("ssh_user"))
+        settings = config.lookup(given, data.get("ssh_user"), data.get("ssh_port"))
         jump = _jump(settings.proxy_jump, config, data, default_timeout, (given,))
         target = replace(_target(settings, config, data, default_timeout, kwargs), jump=jump)
     except (SSHConfigError, OSError) as error:
@@ -200,11 +200,12 @@ def _jump(
         if match is None:
             raise ConnectError(f"ProxyJump: {hop!r} is no [user@]host[:port]")
         host = match["host"].strip("[]")
-        settings = config.lookup(host, match["user"])
+        port = int(match["port"]) if match["port"] else None
+        settings = config.lookup(host, match["user"], port)
         # What belongs to the host behind it, like its password, is not shown to a jump host; its key may well fit both
         own = {
             "ssh_user": match["user"],
-            "ssh_port": int(match["port"]) if match["port"] else None,
+            "ssh_port": port,
             "ssh_key": None if settings.identity_files else data.get("ssh_key"),
             **{key: data.get(key) for key in _FOR_ALL_HOPS if key in data},
         }

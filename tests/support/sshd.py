@@ -138,16 +138,13 @@ class SSHServer:
     def kill_sessions(self) -> None:
         """Cut all connections that there are."""
         for pid in self.session_pids():
-            # The process that talks to the client is a child of this one and may outlive it
-            for child in children_of(pid):
-                _kill(child)
             _kill(pid)
 
     def session_pids(self) -> list[int]:
-        """The processes that serve one connection each."""
+        """The processes that serve connections, and what runs in these."""
         if self.process is None:
             return []
-        return children_of(self.process.pid)
+        return descendants_of(self.process.pid)
 
     def add_user(self, *, shell: str = "/bin/sh", key_kind: str = "ed25519") -> User:
         """Create a user with a random name, its own home, key and password."""
@@ -204,18 +201,16 @@ def start_sshd(addresses: tuple[str, ...] = ("127.0.0.1",), **options: str) -> S
     return server
 
 
-def children_of(pid: int) -> list[int]:
-    """The process ids of a process's children."""
-    found = []
+def descendants_of(pid: int) -> list[int]:
+    """The process ids of a process's children, and theirs."""
+    parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            found.append(int(entry.name))
+        with suppress(OSError, ValueError):
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found, ahead = [], [pid]
+    while ahead:
+        ahead = [child for child, parent in parents.items() if parent in ahead]
+        found += ahead
     return found
 
 

@@ -1,0 +1,173 @@
+"""SSH channels as pipes: volumes, ends of programs, log-in shells, and the trips that it takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import gevent
+import pytest
+
+from pyinfra.connectors.sshlogin import Connection
+from pyinfra.connectors.sshpipe import Bell
+from pyinfra.connectors.sshtarget import Target
+from tests.support.delayproxy import DelayProxy
+from tests.support.sshd import SSHServer, User
+from tests.support.sshhosts import run, ssh_connector, ssh_data
+
+pytestmark = pytest.mark.usefixtures("ssh_home")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("mode", ["patched", "unpatched"])
+def test_volumes_and_ends_with_and_without_gevents_patches(sshd: SSHServer, ssh_user: User, mode: str) -> None:
+    data = json.dumps(ssh_data(sshd, ssh_user))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.sshrun", data, mode],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == {
+        "hello": [False, "hello", "oops"],
+        "signal": False,
+        "lines": 50000000 - (1 if 50000000 % 41 == 0 else 0),
+        "count": [True, "50000000", ""],
+        "others_ran": True,
+        "deaf": [True, "deaf", ""],
+        "terminal": [True, "terminal", ""],
+    }
+
+
+def open_connection(server: SSHServer, user: User, port: int | None = None) -> Connection:
+    return Connection(
+        Target("127.0.0.1", port or server.port, user.name, 10, key_files=(str(user.key),), allow_agent=False)
+    )
+
+
+def test_a_log_in_with_its_first_channel_takes_three_round_trips_after_tcps_own(
+    sshd: SSHServer, ssh_user: User, delay_proxy: Callable[..., DelayProxy]
+) -> None:
+    # The delay gathers what is sent together, so that the count is that of a long line
+    proxy = delay_proxy(delay=0.02)
+    connection = open_connection(sshd, ssh_user, proxy.port)
+    connection.open_session()
+    # Versions and proposals, key exchange, then log-in and channel together
+    assert proxy.round_trips <= 3
+    connection.close()
+
+
+def test_a_programs_end_by_a_signal_is_told(sshd: SSHServer, ssh_user: User) -> None:
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    connector.connect()
+    # The log-in shell itself: it cannot say how it ended
+    pipe = connector.open_pipe(["kill -TERM $$"])
+    assert pipe.receive(10) is None
+    assert pipe.exit_status() == 143
+    pipe.close()
+    connector.disconnect()
+
+
+def test_a_process_in_the_background_does_not_delay_the_end(sshd: SSHServer, ssh_user: User) -> None:
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    connector.connect()
+    pipe = connector.open_pipe(["sh", "-c", "sleep 60 & echo started; exit 4"])
+    with gevent.Timeout(20):
+        assert pipe.receive(None) == (1, b"started\n")
+        assert pipe.receive(None) is None
+    assert pipe.exit_status() == 4
+    pipe.close()
+    connector.disconnect()
+
+
+def test_a_pipe_that_was_closed_takes_nothing_and_gives_nothing(sshd: SSHServer, ssh_user: User) -> None:
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    connector.connect()
+    pipe = connector.open_pipe(["cat"])
+    pipe.send(b"x")
+    assert pipe.receive(10) == (1, b"x")
+    with pytest.raises(TimeoutError):
+        pipe.receive(0.05)
+    pipe.close()
+    assert pipe.receive(None) is None
+    with pytest.raises(OSError, match="gone"):
+        pipe.send(b"x")
+    connector.disconnect()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "mksh", "ksh", "tcsh", "csh", "fish"])
+def test_any_log_in_shell_serves(sshd: SSHServer, shell: str) -> None:
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"{shell} is not installed")
+    connector = ssh_connector(ssh_data(sshd, sshd.add_user(shell=path)))
+    connector.connect()
+    text = 'it\'s "$HOME" `x` \\n ! * \u00e9'
+    assert run(connector, "cat", _stdin=text) == (True, text, "")
+    assert run(connector, "exit 7")[0] is False
+    connector.disconnect()
+
+
+def test_a_bell_that_another_thread_rings_wakes_the_greenlet() -> None:
+    bell = Bell()
+    assert not bell.wait(0.01)
+    gevent.get_hub().threadpool.spawn(bell.set)
+    assert bell.wait(10)
+    assert bell.is_set()
+    bell.reset()
+    assert not bell.wait(0.01)
+    bell.close()
+    bell.set()
+    assert bell.wait()
+
+
+def test_many_log_ins_at_once_read_the_key_once_and_raise_the_limit_of_open_files(
+    sshd: SSHServer, ssh_user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pyinfra.connectors import sshkeys
+
+    key = tmp_path / "key"
+    shutil.copy(ssh_user.key, key)
+    parsed: list[str] = []
+    parse = sshkeys._parse
+    monkeypatch.setattr(sshkeys, "_parse", lambda path, phrase: parsed.append(path) or parse(path, phrase))
+    connectors = [ssh_connector(ssh_data(sshd, ssh_user, ssh_key=str(key))) for _ in range(20)]
+    gevent.joinall([gevent.spawn(connector.connect) for connector in connectors], raise_error=True)
+    assert parsed == [str(key)]
+    assert all(run(connector, "echo hi") == (True, "hi", "") for connector in connectors)
+    for connector in connectors:
+        connector.disconnect()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft == hard or soft >= 1 << 16
+
+
+def test_nothing_of_ssh_is_imported_before_a_host_connects() -> None:
+    code = "import sys, pyinfra.connectors.ssh; print(sorted({'paramiko', 'cryptography'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_no_files_stay_open(sshd: SSHServer, ssh_user: User) -> None:
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    connector.connect()
+    connector.disconnect()
+    before = count()
+    for _ in range(5):
+        connector.connect()
+        run(connector, "echo hi")
+        connector.disconnect()
+    with gevent.Timeout(10):
+        while count() > before:
+            gevent.sleep(0.05)

@@ -1,0 +1,125 @@
+"""Files over SSH to targets without a shell, and rsync."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.connectors import ssh
+from pyinfra.connectors.ssh import SSHConnector
+from pyinfra.connectors.util import CommandOutput
+from tests.support.sshd import SSHServer, User
+from tests.support.sshhosts import run, ssh_connector, ssh_data
+
+pytestmark = pytest.mark.usefixtures("ssh_home")
+
+
+@pytest.fixture(params=["sftp", "scp"])
+def without_shell(request: pytest.FixtureRequest, sshd: SSHServer, ssh_user: User) -> Any:
+    connector = ssh_connector(ssh_data(sshd, ssh_user, shell_session=False, ssh_file_transfer_protocol=request.param))
+    connector.connect()
+    yield connector
+    connector.disconnect()
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", 'quote\'s "$x"', "-dash", "\u00e9"])
+@pytest.mark.parametrize("size", [0, 1, 3_000_000])
+def test_a_file_goes_there_and_back(
+    without_shell: SSHConnector, ssh_user: User, tmp_path: Path, name: str, size: int
+) -> None:
+    content = os.urandom(size)
+    local = tmp_path / "local"
+    local.write_bytes(content)
+    assert without_shell.put_file(str(local), name)
+    assert (ssh_user.home / name).read_bytes() == content
+    buffer = io.BytesIO()
+    assert without_shell.get_file(name, buffer)
+    assert buffer.getvalue() == content
+
+
+def test_a_missing_folder_is_an_error_with_the_targets_words(without_shell: SSHConnector) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        without_shell.put_file(io.BytesIO(b"x"), "/no/such/folder/file")
+    with pytest.raises(OSError, match="No such file"):
+        without_shell.get_file("/no/such/file", io.BytesIO())
+
+
+def test_a_denied_folder_is_an_error(without_shell: SSHConnector) -> None:
+    with pytest.raises(OSError, match=r"[Pp]ermission denied"):
+        without_shell.put_file(io.BytesIO(b"x"), "/root/x")
+
+
+def test_files_as_another_user_are_refused(without_shell: SSHConnector) -> None:
+    with pytest.raises(OSError, match="as another user"):
+        without_shell.put_file(io.BytesIO(b"x"), "x", _sudo=True)
+
+
+def test_commands_run_one_by_one_without_a_shell(without_shell: SSHConnector) -> None:
+    assert run(without_shell, "echo one") == (True, "one", "")
+    assert run(without_shell, "exit 3")[0] is False
+
+
+def test_another_protocol_is_refused(sshd: SSHServer, ssh_user: User) -> None:
+    with pytest.raises(ConnectError, match="neither sftp nor scp"):
+        ssh_connector(ssh_data(sshd, ssh_user, ssh_file_transfer_protocol="ftp")).connect()
+
+
+def test_files_go_through_the_session_where_there_is_a_shell(
+    sshd: SSHServer, ssh_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = ssh_connector(ssh_data(sshd, ssh_user, ssh_file_transfer_protocol="scp"))
+    connector.connect()
+    monkeypatch.setattr(connector, "_copy_alone", None)
+    assert connector.put_file(io.BytesIO(b"content"), "through-session")
+    assert (ssh_user.home / "through-session").read_bytes() == b"content"
+    connector.disconnect()
+
+
+def rsync_line(monkeypatch: pytest.MonkeyPatch, data: dict[str, Any], **arguments: Any) -> str:
+    lines: list[str] = []
+
+    def record(command: str, **_: Any) -> tuple[int, CommandOutput]:
+        lines.append(command)
+        return 0, CommandOutput([])
+
+    monkeypatch.setattr(ssh, "run_local_process", record)
+    assert ssh_connector(data).rsync("src", "dest", ["-ax", "--delete"], **arguments)
+    return lines[0]
+
+
+def test_rsyncs_command_is_the_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = rsync_line(monkeypatch, {"ssh_hostname": "h", "ssh_user": "user"}, _sudo=True, _sudo_user="root")
+    assert line == (
+        'rsync -ax --delete --rsh "ssh -o BatchMode=yes -o \\"StrictHostKeyChecking=accept-new\\"" '
+        "--rsync-path 'sudo -u root rsync' src user@h:dest"
+    )
+
+
+def test_rsync_copies_a_folder_for_real(sshd: SSHServer, ssh_user: User, tmp_path: Path) -> None:
+    if shutil.which("rsync") is None:
+        pytest.skip("rsync is not installed")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "a file").write_text("content")
+    connector = ssh_connector(ssh_data(sshd, ssh_user, ssh_known_hosts_file=str(tmp_path / "known hosts")))
+    connector.check_can_rsync()
+    assert connector.rsync(f"{tmp_path}/src/", "copied", ["-a"])
+    assert (ssh_user.home / "copied" / "a file").read_text() == "content"
+    with pytest.raises(OSError, match="No such file"):
+        connector.rsync(f"{tmp_path}/absent/", "copied", ["-a"])
+
+
+def test_rsync_is_refused_where_ssh_would_ask(sshd: SSHServer, ssh_user: User) -> None:
+    with pytest.raises(NotImplementedError, match="ssh_password"):
+        ssh_connector(ssh_data(sshd, ssh_user, ssh_password="x")).check_can_rsync()
+
+
+def test_rsync_that_is_not_there_is_told(sshd: SSHServer, ssh_user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh.shutil, "which", lambda name: None)
+    with pytest.raises(NotImplementedError, match=r"The `rsync` binary is not available on this system\."):
+        ssh_connector(ssh_data(sshd, ssh_user)).check_can_rsync()

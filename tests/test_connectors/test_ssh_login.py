@@ -1,0 +1,278 @@
+"""Logging in to a real SSH server, with all that can be shown to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyinfra.api.exceptions import ConnectError, InventoryError
+from pyinfra.connectors import sshlogin
+from pyinfra.connectors.ssh import SSHConnector
+from tests.support.sshd import SSHServer, User, free_port, make_key, start_sshd
+from tests.support.sshhosts import run, ssh_connector, ssh_data
+
+pytestmark = pytest.mark.usefixtures("ssh_home")
+
+
+def who_am_i(data: dict[str, Any]) -> str:
+    connector = ssh_connector(data)
+    connector.connect()
+    try:
+        return run(connector, "id -un")[1]
+    finally:
+        connector.disconnect()
+
+
+def refusal(data: dict[str, Any], **config: Any) -> str:
+    connector = ssh_connector(data, **config)
+    with pytest.raises(ConnectError) as caught:
+        connector.connect()
+    assert connector.connection is None
+    return str(caught.value)
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An agent that holds no key yet; its socket is in the environment."""
+    path = tmp_path / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
+    while not path.exists():
+        assert process.poll() is None
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+    yield path
+    process.terminate()
+    process.wait()
+
+
+def add_to_agent(key: Path) -> None:
+    subprocess.run(["ssh-add", "-q", str(key)], check=True, capture_output=True)
+
+
+def test_the_name_gives_the_host_and_no_group() -> None:
+    assert list(SSHConnector.make_names_data("h")) == [("@ssh/h", {"ssh_hostname": "h"}, [])]
+    with pytest.raises(InventoryError, match="@ssh/HOST"):
+        list(SSHConnector.make_names_data(None))
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_keys_of_all_kinds_log_in(sshd: SSHServer, ssh_user: User, tmp_path: Path, kind: str) -> None:
+    key = make_key(tmp_path / kind, kind=kind)
+    ssh_user.authorize(key.with_suffix(".pub"))
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=str(key))) == ssh_user.name
+
+
+def test_a_key_in_the_home_folder_is_found(sshd: SSHServer, ssh_user: User, ssh_home: Path) -> None:
+    (ssh_home / ".ssh" / "id_ed25519").write_bytes(ssh_user.key.read_bytes())
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=None, ssh_look_for_keys=True)) == ssh_user.name
+
+
+def test_a_password_logs_in(sshd: SSHServer, ssh_user: User) -> None:
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=None, ssh_password=ssh_user.password)) == ssh_user.name
+
+
+def test_a_password_helps_where_the_key_is_refused(sshd: SSHServer, ssh_user: User, tmp_path: Path) -> None:
+    key = str(make_key(tmp_path / "stranger"))
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=key, ssh_password=ssh_user.password)) == ssh_user.name
+
+
+def test_key_and_password_where_the_server_wants_both(tmp_path: Path) -> None:
+    server = start_sshd(AuthenticationMethods="publickey,password")
+    try:
+        user = server.add_user()
+        assert who_am_i(ssh_data(server, user, ssh_password=user.password)) == user.name
+        assert "password" in refusal(ssh_data(server, user))
+    finally:
+        server.close()
+
+
+def test_an_agents_key_logs_in(sshd: SSHServer, ssh_user: User, agent: Path) -> None:
+    add_to_agent(ssh_user.key)
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=None, ssh_allow_agent=True)) == ssh_user.name
+
+
+def test_an_encrypted_key_that_the_agent_holds_needs_no_passphrase(
+    sshd: SSHServer, ssh_user: User, agent: Path, tmp_path: Path
+) -> None:
+    key = make_key(tmp_path / "key")
+    ssh_user.authorize(key.with_suffix(".pub"))
+    add_to_agent(key)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(key)], check=True, capture_output=True)
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=str(key), ssh_allow_agent=True)) == ssh_user.name
+    assert "is encrypted" in refusal(ssh_data(sshd, ssh_user, ssh_key=str(key), ssh_allow_agent=False))
+
+
+def test_the_configuration_names_another_agent(
+    sshd: SSHServer, ssh_user: User, agent: Path, ssh_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_to_agent(ssh_user.key)
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    (ssh_home / ".ssh" / "config").write_text(f"IdentityAgent {agent}\n")
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=None, ssh_allow_agent=True)) == ssh_user.name
+
+
+def test_the_agent_is_forwarded_if_asked(sshd: SSHServer, ssh_user: User, agent: Path) -> None:
+    add_to_agent(ssh_user.key)
+    for forwards in (True, False):
+        connector = ssh_connector(ssh_data(sshd, ssh_user, ssh_forward_agent=forwards))
+        connector.connect()
+        assert run(connector, "ssh-add -l")[0] == forwards
+        connector.disconnect()
+
+
+def test_an_encrypted_key_logs_in_with_its_password(sshd: SSHServer, ssh_user: User, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "key", passphrase="secret")
+    ssh_user.authorize(key.with_suffix(".pub"))
+    data = ssh_data(sshd, ssh_user, ssh_key=str(key))
+    assert who_am_i({**data, "ssh_key_password": "secret"}) == ssh_user.name
+    assert refusal(data) == f"Private key file ({key}) is encrypted, set ssh_key_password to use this key"
+    assert refusal({**data, "ssh_key_password": "wrong"}) == f"Incorrect password for private key file: {key}"
+
+
+def test_a_passphrase_is_asked_for_once(
+    sshd: SSHServer, ssh_user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyinfra.connectors import sshkeys
+
+    key = make_key(tmp_path / "key", passphrase="secret")
+    ssh_user.authorize(key.with_suffix(".pub"))
+    prompts: list[str] = []
+    monkeypatch.setattr(sshkeys.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sshkeys, "getpass", lambda prompt: prompts.append(prompt) or "secret")
+    for _ in range(2):
+        assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=str(key))) == ssh_user.name
+    assert len(prompts) == 1
+    assert str(key) in prompts[0]
+
+
+def test_a_certificate_beside_the_key_loads_itself(tmp_path: Path) -> None:
+    authority = make_key(tmp_path / "authority")
+    server = start_sshd(TrustedUserCAKeys=str(authority.with_suffix(".pub")))
+    try:
+        user = server.add_user()
+        key = make_key(tmp_path / "key")
+        assert "Authentication error" in refusal(ssh_data(server, user, ssh_key=str(key)))
+        subprocess.run(
+            ["ssh-keygen", "-q", "-s", str(authority), "-I", "id", "-n", user.name, str(key.with_suffix(".pub"))],
+            check=True,
+            capture_output=True,
+        )
+        os.utime(key)
+        assert who_am_i(ssh_data(server, user, ssh_key=str(key))) == user.name
+    finally:
+        server.close()
+
+
+def test_files_that_are_no_keys_are_named(sshd: SSHServer, ssh_user: User, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    assert refusal(ssh_data(sshd, ssh_user, ssh_key=str(nothing))) == f"No such private key file: {nothing}"
+    nothing.write_text("not a key\n")
+    assert refusal(ssh_data(sshd, ssh_user, ssh_key=str(nothing))) == f"Invalid private key file: {nothing}"
+
+
+def test_a_refused_key_is_named_with_what_the_server_takes(sshd: SSHServer, ssh_user: User, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "stranger")
+    words = refusal(ssh_data(sshd, ssh_user, ssh_key=str(key)))
+    assert words.startswith(f"Authentication error ({ssh_user.name}@127.0.0.1:{sshd.port}: key {key} refused")
+    assert "ssh_key" in words
+
+
+def test_a_wrong_password_is_an_authentication_error_that_does_not_show_it(sshd: SSHServer, ssh_user: User) -> None:
+    words = refusal(ssh_data(sshd, ssh_user, ssh_key=None, ssh_password="wr0ng"))
+    assert "password refused" in words
+    assert "wr0ng" not in words
+
+
+def test_nothing_to_show_says_so(sshd: SSHServer, ssh_user: User) -> None:
+    words = refusal(ssh_data(sshd, ssh_user, ssh_key=None))
+    assert "no key and no password to try" in words
+    assert "password, publickey" in words
+
+
+def test_a_closed_port_is_told_with_the_systems_words(sshd: SSHServer, ssh_user: User) -> None:
+    words = refusal(ssh_data(sshd, ssh_user, ssh_port=free_port()))
+    assert words == "Could not connect ([Errno 111] Connection refused)"
+
+
+def test_an_unknown_name_is_told(sshd: SSHServer, ssh_user: User) -> None:
+    assert refusal(ssh_data(sshd, ssh_user, ssh_hostname="no-such.invalid")).startswith("Could not connect ([Errno -")
+
+
+def test_something_else_than_an_ssh_server_is_told(sshd: SSHServer, ssh_user: User) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        data = ssh_data(sshd, ssh_user, ssh_port=listener.getsockname()[1])
+        data["ssh_paramiko_connect_kwargs"] = {"banner_timeout": 1}
+        assert "banner" in refusal(data)
+
+
+def test_a_server_that_comes_late_is_reached_by_retries(
+    sshd: SSHServer, ssh_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ssh_data(sshd, ssh_user, ssh_port=free_port(), ssh_connect_retries=2)
+    delays: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        delays.append(seconds)
+
+    monkeypatch.setattr(sshlogin.gevent, "sleep", sleep)
+    assert "Connection refused" in refusal(data)
+    assert len(delays) == 2
+    assert all(0.1 <= delay <= 0.5 for delay in delays)
+
+
+def test_a_refused_key_is_not_tried_again(
+    sshd: SSHServer, ssh_user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sleep(seconds: float) -> None:
+        raise AssertionError("tried again")
+
+    monkeypatch.setattr(sshlogin.gevent, "sleep", sleep)
+    key = str(make_key(tmp_path / "stranger"))
+    assert "refused" in refusal(ssh_data(sshd, ssh_user, ssh_key=key, ssh_connect_retries=5))
+
+
+def test_a_user_without_a_shell_is_told_what_to_do(sshd: SSHServer) -> None:
+    user = sshd.add_user(shell="/usr/sbin/nologin")
+    words = refusal(ssh_data(sshd, user))
+    assert "This account is currently not available" in words
+    assert "shell_session" in words
+
+
+def test_the_configuration_says_where_and_who(sshd: SSHServer, ssh_user: User, ssh_home: Path) -> None:
+    (ssh_home / ".ssh" / "config").write_text(
+        f"Host nick\n HostName 127.0.0.1\n Port {sshd.port}\n User {ssh_user.name}\n IdentityFile {ssh_user.key}\n"
+    )
+    assert who_am_i({"ssh_hostname": "nick", "ssh_allow_agent": False}) == ssh_user.name
+
+
+def test_another_configuration_file_must_be_there(sshd: SSHServer, ssh_user: User, tmp_path: Path) -> None:
+    path = str(tmp_path / "other")
+    assert f"No such SSH configuration file: {path}" in refusal(ssh_data(sshd, ssh_user, ssh_config_file=path))
+    Path(path).write_text(f"User {ssh_user.name}\n")
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_user=None, ssh_config_file=path)) == ssh_user.name
+
+
+def test_paramikos_arguments_win(sshd: SSHServer, ssh_user: User) -> None:
+    kwargs = {"username": ssh_user.name, "port": sshd.port, "key_filename": str(ssh_user.key), "timeout": 5}
+    data = ssh_data(sshd, ssh_user, ssh_user="nobody", ssh_port=1, ssh_key=None, ssh_paramiko_connect_kwargs=kwargs)
+    assert who_am_i(data) == ssh_user.name
+
+
+@pytest.mark.parametrize(
+    ("key", "words"), [("gss_auth", "@openssh/"), ("colour", "unknown or unsupported key 'colour'")]
+)
+def test_arguments_that_cannot_be_honoured_are_refused(sshd: SSHServer, ssh_user: User, key: str, words: str) -> None:
+    assert words in refusal(ssh_data(sshd, ssh_user, ssh_paramiko_connect_kwargs={key: True}))
+
+
+def test_a_host_connects_again_after_it_was_disconnected(sshd: SSHServer, ssh_user: User) -> None:
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    for _ in range(2):
+        connector.connect()
+        assert run(connector, "echo hi") == (True, "hi", "")
+        connector.disconnect()

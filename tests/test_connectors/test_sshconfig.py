@@ -1,0 +1,161 @@
+"""~/.ssh/config, as OpenSSH reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pyinfra.connectors.sshconfig import SSHConfig, SSHConfigError, load_ssh_config
+
+
+@pytest.fixture
+def config(ssh_home: Path) -> Callable[[str], SSHConfig]:
+    def write(text: str) -> SSHConfig:
+        path = ssh_home / ".ssh" / "config"
+        path.write_text(text)
+        return load_ssh_config()
+
+    return write
+
+
+def test_the_first_value_wins_and_names_are_replaced(config: Callable[[str], SSHConfig]) -> None:
+    settings = config(
+        """
+        # a comment
+        Host web-* !web-3
+            HostName = %h.example.com
+            Port 2222
+            User "deploy"
+        Host *
+            Port 22
+            ConnectTimeout 1m30s
+        """
+    ).lookup("web-1")
+    assert (settings.host_name, settings.port, settings.user) == ("web-1.example.com", 2222, "deploy")
+    assert settings.connect_timeout == 90
+
+
+def test_a_negated_pattern_takes_a_host_out(config: Callable[[str], SSHConfig]) -> None:
+    assert config("Host web-* !web-3\n Port 2222\n").lookup("web-3").port is None
+
+
+def test_identity_files_add_up_with_home_and_tokens_replaced(
+    config: Callable[[str], SSHConfig], ssh_home: Path
+) -> None:
+    settings = config(
+        """
+        Host a
+            IdentityFile ~/.ssh/one
+            IdentityFile "%d/with space"
+        Host *
+            IdentityFile /keys/%r@%n
+            CertificateFile ~/.ssh/one-cert.pub
+            IdentitiesOnly yes
+            IdentityAgent %d/agent
+        """
+    ).lookup("a", "bob")
+    assert settings.identity_files == (f"{ssh_home}/.ssh/one", f"{ssh_home}/with space", "/keys/bob@a")
+    assert settings.certificate_files == (f"{ssh_home}/.ssh/one-cert.pub",)
+    assert settings.identities_only
+    assert settings.identity_agent == f"{ssh_home}/agent"
+
+
+def test_match_looks_at_the_replaced_host_name_and_the_user(config: Callable[[str], SSHConfig]) -> None:
+    parsed = config(
+        """
+        Host a
+            HostName a.example.com
+        Match host *.example.com user bob
+            Port 1
+        Match originalhost a !user bob
+            Port 2
+        Match all
+            Port 3
+        """
+    )
+    assert parsed.lookup("a", "bob").port == 1
+    assert parsed.lookup("a", "eve").port == 2
+    assert parsed.lookup("b", "eve").port == 3
+
+
+def test_included_files_count_only_inside_a_block_that_applies(
+    config: Callable[[str], SSHConfig], ssh_home: Path
+) -> None:
+    (ssh_home / ".ssh" / "conf.d").mkdir()
+    (ssh_home / ".ssh" / "conf.d" / "one").write_text("Port 1\nHost b\n User bob\n")
+    parsed = config("Host a\n Include conf.d/*\n ProxyJump j\nHost *\n Port 9\n")
+    assert parsed.lookup("a").port == 1
+    assert parsed.lookup("a").proxy_jump == ("j",)
+    assert parsed.lookup("b").port == 9
+    assert parsed.lookup("b").user is None
+
+
+def test_files_that_include_each_other_are_an_error(config: Callable[[str], SSHConfig]) -> None:
+    with pytest.raises(SSHConfigError, match="include each other"):
+        config("Include config\n")
+
+
+def test_proxy_jump_lists_hops_and_none_means_none(config: Callable[[str], SSHConfig]) -> None:
+    parsed = config("Host a\n ProxyJump none\nHost *\n ProxyJump u@j1:22, j2\n")
+    assert parsed.lookup("a").proxy_jump == ()
+    assert parsed.lookup("b").proxy_jump == ("u@j1:22", "j2")
+
+
+def test_of_jump_and_command_the_first_one_counts(config: Callable[[str], SSHConfig]) -> None:
+    parsed = config("Host a\n ProxyCommand nc %h %p\nHost *\n ProxyJump j\n Port 2222\n")
+    assert parsed.lookup("a").proxy_command == "nc a 2222"
+    assert parsed.lookup("a").proxy_jump == ()
+    assert parsed.lookup("b").proxy_command is None
+
+
+def test_several_known_hosts_files(config: Callable[[str], SSHConfig], ssh_home: Path) -> None:
+    settings = config("UserKnownHostsFile ~/a /b\nStrictHostKeyChecking ask\nHashKnownHosts yes\n").lookup("h")
+    assert settings.known_hosts_files == (f"{ssh_home}/a", "/b")
+    assert settings.strict_host_key_checking == "ask"
+    assert settings.hash_known_hosts
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['Match host a exec "true"', "GSSAPIAuthentication yes", "PKCS11Provider /lib/x.so", "KnownHostsCommand /bin/x"],
+)
+def test_what_cannot_be_done_is_a_warning_that_names_openssh(config: Callable[[str], SSHConfig], line: str) -> None:
+    warnings = config(f"{line}\n Port 7\n").lookup("a").warnings
+    assert len(warnings) == 1
+    assert "config line 1" in warnings[0]
+    assert "@openssh/a" in warnings[0]
+
+
+def test_the_block_of_a_program_does_not_apply(config: Callable[[str], SSHConfig]) -> None:
+    assert config('Match exec "true"\n Port 7\n').lookup("a").port is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Port many\n", "'many' is no number"),
+        ("ConnectTimeout soon\n", "'soon' is no time"),
+        ("Host\n", "Host has no value"),
+        ("= x\n", "no setting with a value"),
+        ('User "bob\n', "quotation mark"),
+        ("Match host\n", "Match host needs a value"),
+        ("Match weather fine\n", "unknown criterion"),
+    ],
+)
+def test_a_wrong_line_is_named(config: Callable[[str], SSHConfig], text: str, words: str) -> None:
+    with pytest.raises(SSHConfigError, match=rf"config line 1: .*{words}"):
+        config(text).lookup("a")
+
+
+def test_a_file_is_read_again_after_a_change(config: Callable[[str], SSHConfig]) -> None:
+    first = config("Port 1\n")
+    assert load_ssh_config() is first
+    assert config("Port 12\n").lookup("a").port == 12
+
+
+def test_names_of_hosts_are_known_without_those_that_are_all_hosts(config: Callable[[str], SSHConfig]) -> None:
+    parsed = config("Host web-*\n Port 1\nHost *\n Port 2\n")
+    assert parsed.names_host("web-1")
+    assert not parsed.names_host("db")
