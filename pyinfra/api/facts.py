@@ -121,6 +121,19 @@ class ShortFactBase(Generic[T]):
         return data  # type: ignore[no-any-return]
 
 
+class _Bound(dict[str, Any]):
+    """A fact's arguments by name, defaults included; ``given`` are those that somebody gave."""
+
+    __slots__ = ("given",)
+
+    given: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The arguments as output shows them: those that were given."""
+        return get_kwargs_str(dict(self.given))
+
+
 class _Form:
     """How a fact's command is called, worked out once per class."""
 
@@ -140,18 +153,22 @@ class _Form:
         if all(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters):
             self.defaults = {parameter.name: parameter.default for parameter in parameters}
 
-    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The fact's arguments by name, defaults included."""
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Bound:
+        """The fact's arguments."""
         if self.defaults is not None and not args and kwargs.keys() <= self.defaults.keys():
-            bound = {**self.defaults, **kwargs}
+            bound = _Bound({**self.defaults, **kwargs})
             if not any(value is inspect.Parameter.empty for value in bound.values()):
+                bound.given = kwargs
                 return bound
         try:
             arguments = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise FactTypeError(f"Fact {self.name}: {error}") from None
+        given = dict(arguments.arguments)
         arguments.apply_defaults()
-        return dict(arguments.arguments)
+        bound = _Bound(arguments.arguments)
+        bound.given = given
+        return bound
 
     def call(self, function: Callable[..., Any], bound: dict[str, Any]) -> Any:
         """Call one of the fact's methods that take the fact's arguments."""
@@ -198,7 +215,7 @@ class Reading:
         state: State,
         host: Host,
         fact: FactBase[Any],
-        bound: dict[str, Any],
+        bound: _Bound,
         arguments: dict[str, Any],
         ignore_errors: bool,
     ) -> None:
@@ -295,13 +312,13 @@ class Reading:
 
     def label(self) -> str:
         """The fact as people write it: ``files.File (path=x)``."""
-        args_text = get_kwargs_str(self.bound)
+        args_text = self.bound.text
         return f"{self.fact.name} ({args_text})" if args_text else self.fact.name
 
     def failed(self, output: CommandOutput | None, error: Exception | None) -> Any:
         """Tell of a failure; then the default, if errors are ignored, or the error."""
         self.errored = True
-        args_text = get_kwargs_str(self.bound)
+        args_text = self.bound.text
         self.state.trigger_callbacks("host_fact_error", self.host, self.fact.name, args_text, output, error)
         if self.ignore_errors:
             return self.fact.default()
@@ -414,7 +431,7 @@ def get_fact(
         raise PendingFact
 
     if not host.connected:
-        args_text = get_kwargs_str(bound)
+        args_text = bound.text
         reason = f"to load fact: {cls.name} ({args_text})" if args_text else f"to load fact: {cls.name}"
         if host.broken:
             raise ConnectError(f"Host {host.name} has lost its connection")
@@ -433,12 +450,12 @@ def _tell_loaded(
     state: State,
     host: Host,
     cls: type[FactBase[Any]],
-    bound: dict[str, Any],
+    bound: _Bound,
     value: Any,
     cached: bool,
 ) -> None:
     if state.callback_handlers:
-        args_text = get_kwargs_str(bound)
+        args_text = bound.text
         state.trigger_callbacks("host_fact_loaded", host, cls.name, args_text, cached)
         state.trigger_callbacks("host_fact_value", host, cls.name, args_text, value)
 

@@ -539,7 +539,7 @@ def test_a_fact_that_was_read_is_told_with_its_arguments() -> None:
     engine = Engine()
     events = engine.record("host_fact_loaded")
     engine.host().get_fact(Lines, "/f")
-    assert events == [("host_fact_loaded", engine.host(), "test_facts.Lines", "count=10, path=/f", False)]
+    assert events == [("host_fact_loaded", engine.host(), "test_facts.Lines", "path=/f", False)]
 
 
 def test_a_fact_that_failed_is_not_told_as_read() -> None:
