@@ -122,6 +122,12 @@ KILL = _script(r"""
             }'
     }
     tree=$(find_tree $1)
+    if [ -z "$tree" ]; then
+        # Nothing tells of processes. One way to name a group works in busybox, the other in posh
+        kill -9 -$1 2> /dev/null
+        kill -s KILL -- -$1 2> /dev/null
+        exit 0
+    fi
     kill -s TERM $tree 2> /dev/null
     for i in 1 2 3 4 5; do
         tree=$(find_tree $1 "$tree")
@@ -818,6 +824,7 @@ class ShellSession:
         pipe: Pipe,
         reply: Reply,
         mark: bytes = b"",
+        terminal: bool = False,
         write: Callable[[_Input], None] | None = None,
         take: Callable[[bytes], None] | None = None,
         seconds: float | None = None,
@@ -827,7 +834,7 @@ class ShellSession:
 
         ``mark`` is the one with which it says its process id, if it does.
         """
-        shell = _Shell(pipe, mark or secrets.token_hex(8).encode(), terminal=bool(mark))
+        shell = _Shell(pipe, mark or secrets.token_hex(8).encode(), terminal)
         if take is not None:
             shell.out = _Blocks(shell.out.mark, take)
         shell.out.sinks, shell.err.sinks = [take or reply.out], [reply.err]
@@ -1282,7 +1289,7 @@ class SessionConnector(BaseConnector):
             pipe = self.open_pipe(argv, terminal=True) if terminal else self.open_pipe(argv)
         except OSError as error:
             raise ConnectError(f"Cannot run {argv[0]}: {error}") from error
-        return session.run_program(pipe, reply, mark.encode(), write, take, seconds, killing)
+        return session.run_program(pipe, reply, mark.encode(), terminal, write, take, seconds, killing)
 
     def _killing(self, arguments: Any) -> Killing:
         """What ends a command that runs with these arguments: as the user that it runs as, and as the log-in user."""
