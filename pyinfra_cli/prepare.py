@@ -66,9 +66,7 @@ def on_active_hosts(
             continue
         if not _is_of_host(error):
             raise error
-        output = getattr(error, "output", None)
-        lines = () if output is None else tuple(output.stderr_lines)
-        state.failures.append(HostFailure(host, None, stderr_lines=lines, error=error))
+        state.failures.append(HostFailure.of_preparing(host, error))
         failed.append(host)
     state.fail_hosts(failed)
     return {host: value for host, value, error in outcomes if error is None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 class PyinfraError(Exception):
     """Something that the user can understand and mend; shown without a traceback."""
@@ -94,3 +96,11 @@ class ConnectorDataTypeError(PyinfraError, TypeError):
 
 class ArgumentTypeError(PyinfraError, TypeError):
     """A global argument has the wrong type."""
+
+
+def is_transport_error(error: BaseException) -> bool:
+    """Whether an error is one by which connectors fail a command: a time-out, the system's, or paramiko's."""
+    # Who raises paramiko's errors has loaded it
+    paramiko = sys.modules.get("paramiko")
+    transport_errors = (OSError, TimeoutError) if paramiko is None else (OSError, TimeoutError, paramiko.SSHException)
+    return isinstance(error, transport_errors)

@@ -22,6 +22,8 @@ from .exceptions import (
     FactProcessError,
     FactTypeError,
     FactValueError,
+    PyinfraError,
+    is_transport_error,
 )
 from .factcache import freeze, own_copy
 from .state import HostFailure
@@ -306,7 +308,7 @@ class Reading:
         except ConnectError as error:
             host.lost(error)
             raise
-        except (OSError, TimeoutError) as error:
+        except Exception as error:
             return False, None, error
         return ok, output, None
 
@@ -324,8 +326,13 @@ class Reading:
             return self.fact.default()
         if isinstance(error, FactError):
             raise error
-        why = f": {error}" if error is not None else ""
-        raise FactReadError(f"Could not load fact {self.label()}{why}", output) from error
+        is_unexpected = error is not None and not isinstance(error, PyinfraError) and not is_transport_error(error)
+        why = "" if error is None else f": {error}"
+        if is_unexpected:
+            connector = self.host.connector
+            method = "run_fact_commands" if hasattr(connector, "run_fact_commands") else "run_shell_command"
+            why = f": {type(connector).__name__}.{method} failed: {type(error).__name__}{why}"
+        raise FactReadError(f"Could not load fact {self.label()}{why}", output, is_unexpected) from error
 
 
 class PendingFact(BaseException):
@@ -333,11 +340,18 @@ class PendingFact(BaseException):
 
 
 class FactReadError(FactError):
-    """A fact's command failed; ``output`` is what it printed."""
+    """A fact's command failed.
 
-    def __init__(self, message: str, output: CommandOutput | None) -> None:
+    Args:
+        message: what failed, and why
+        output: what the command printed
+        is_unexpected: whether the connector raised an error that is no way to say that a command failed
+    """
+
+    def __init__(self, message: str, output: CommandOutput | None, is_unexpected: bool = False) -> None:
         super().__init__(message)
         self.output = output
+        self.is_unexpected = is_unexpected
 
 
 def _fact_arguments(host: Host, given: Mapping[str, Any]) -> tuple[Arguments, bool]:

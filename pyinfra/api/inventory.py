@@ -141,9 +141,9 @@ class Inventory:
         return True
 
     def get_active_hosts(self) -> list[Host]:
-        """The hosts that are connected and have not failed; before connecting, all hosts."""
+        """The hosts that are connected and have not failed; before connecting, all within the limit."""
         if not self.state.activated_hosts:
-            return list(self)
+            return [host for host in self if self.state.is_host_in_limit(host)]
         return [host for host in self if host in self.state.active_hosts]
 
     def len_active_hosts(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from .command import (
     StringCommand,
 )
 from .connect import outcomes
-from .exceptions import ConnectError, NestedOperationError, OperationTypeError, PyinfraError
+from .exceptions import ConnectError, NestedOperationError, OperationTypeError, PyinfraError, is_transport_error
 from .facts import FactReadError
 from .operation import commands_of
 from .readahead import read_ahead
@@ -34,13 +33,6 @@ if TYPE_CHECKING:
     from .arguments import Arguments
     from .host import Host
     from .state import State, StateOperationHostData
-
-
-def _is_transport_error(error: BaseException) -> bool:
-    """Whether an error is one by which connectors fail a command: a time-out, the system's, or paramiko's."""
-    paramiko = sys.modules.get("paramiko")
-    transport_errors = (OSError, TimeoutError) if paramiko is None else (OSError, TimeoutError, paramiko.SSHException)
-    return isinstance(error, transport_errors)
 
 
 # Which of a connector's methods a command goes through
@@ -262,7 +254,9 @@ class _HostOperation:
     @staticmethod
     def _is_expected(command: PyinfraCommand | None, error: Exception) -> bool:
         """Whether an error is a way to say that something failed: pyinfra's own, a transport's, a callback's."""
-        return isinstance(error, PyinfraError) or isinstance(command, FunctionCommand) or _is_transport_error(error)
+        if isinstance(error, FactReadError):
+            return not error.is_unexpected
+        return isinstance(error, PyinfraError) or isinstance(command, FunctionCommand) or is_transport_error(error)
 
     # The end
 

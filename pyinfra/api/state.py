@@ -222,7 +222,7 @@ class HostFailure:
         """The error in words: an unexpected one with its type, and with the connector's method that raised it."""
         if self.error is None:
             return ""
-        if not self.is_unexpected:
+        if not self.is_unexpected or isinstance(self.error, PyinfraError):
             return str(self.error)
         where = f"{self.raised_by} failed: " if self.raised_by else ""
         return f"{where}{type(self.error).__name__}: {self.error}"
@@ -232,7 +232,8 @@ class HostFailure:
         """A failure outside the operations, such as of a fact that the deploy code asked for."""
         output = getattr(error, "output", None)
         lines = () if output is None else tuple(output.stderr_lines)
-        return cls(host, None, stderr_lines=lines, error=error, is_unexpected=not isinstance(error, PyinfraError))
+        is_unexpected = getattr(error, "is_unexpected", not isinstance(error, PyinfraError))
+        return cls(host, None, stderr_lines=lines, error=error, is_unexpected=is_unexpected)
 
 
 class State:

@@ -506,8 +506,27 @@ def test_get_facts_need_not_fail_hosts() -> None:
 def test_get_facts_ends_the_run_when_no_host_is_left() -> None:
     with pytest.raises(PyinfraError, match="No hosts remaining!"):
         get_facts(Engine(script={"count": Failed()}).state, Number)
-    with pytest.raises(KeyError, match="mistake"):
+    with pytest.raises(FactError, match=r"ScriptedConnector.run_shell_command failed: KeyError: 'mistake'"):
         get_facts(Engine(script={"count": KeyError("mistake")}).state, Number)
+
+
+def test_paramikos_errors_are_failures_of_transport() -> None:
+    paramiko = pytest.importorskip("paramiko")
+    engine = Engine(script={"count": paramiko.SSHException("no channel")})
+    assert engine.host().get_fact(Number, _ignore_errors=True) == -1
+    with pytest.raises(FactError, match=r"^Could not load fact test_facts.Number: no channel$"):
+        engine.host().get_fact(Number)
+
+
+def test_an_unexpected_error_of_a_connector_fails_the_host_of_the_operation_that_asked() -> None:
+    engine = Engine("a b", data={"a": {"script": {"count": KeyError("x")}}}, script={"count": "3"})
+    executing(engine, Number)
+    (failure,) = engine.state.failures
+    assert (failure.host.name, failure.is_unexpected) == ("a", True)
+    assert failure.error_text.endswith("ScriptedConnector.run_shell_command failed: KeyError: 'x'")
+    both = Engine("a b", script={"count": KeyError("x")})
+    with pytest.raises(FactError, match="KeyError: 'x'"):
+        executing(both, Number)
 
 
 def test_wrong_arguments_are_the_callers_mistake_and_no_hosts() -> None:

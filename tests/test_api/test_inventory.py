@@ -309,6 +309,12 @@ def test_before_connecting_all_hosts_are_active() -> None:
     assert (inventory.len_active_hosts(), inventory.len_activated_hosts()) == (1, 1)
 
 
+def test_before_connecting_only_hosts_within_the_limit_are_active() -> None:
+    inventory = Inventory((["@fake/a,b"], {}))
+    State(inventory, initial_limit=[inventory.get_host("@fake/b")])
+    assert names(inventory.get_active_hosts()) == ["@fake/b"]
+
+
 def test_prefixes_pad_to_the_longest_name() -> None:
     short, long = Inventory((["a", "longest"], {}))
     assert (short.print_prefix, long.print_prefix) == ("[a]       ", "[longest] ")
