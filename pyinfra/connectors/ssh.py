@@ -13,7 +13,7 @@ from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo
 
 from .base import DataMeta
-from .session import SessionConnector, SessionData
+from .session import BOOT, SessionConnector, SessionData
 from .sshlogin import Connection, connect_with_retries
 from .sshpipe import ChannelPipe
 from .sshtarget import Target, resolve_target
@@ -74,6 +74,9 @@ _SSH_META = {
     ),
 }
 
+# How a shell gets the mark that it sets between outputs
+_READ_MARK = "IFS= read -r _m; "
+
 # Said once per run, not once per host
 _warned: set[str] = set()
 
@@ -106,7 +109,13 @@ class SSHConnector(SessionConnector):
         if self.connection is None:
             raise ConnectError("Not connected")
         pipe = self.connection.open_pipe(terminal)
-        pipe.start(argv[0] if len(argv) == 1 else shlex.join(argv))
+        if argv[-1] == BOOT:
+            # The shell is told its mark in the command that starts it: a round trip less for each
+            pipe.start_with_line(
+                lambda mark: shlex.join([*argv[:-1], BOOT.replace(_READ_MARK, f"_m={shlex.quote(mark)}; ", 1)])
+            )
+        else:
+            pipe.start(argv[0] if len(argv) == 1 else shlex.join(argv))
         return pipe
 
     # Connecting

@@ -215,6 +215,7 @@ class ChannelPipe:
         self._last_output_until: float | None = None
         self._prefers_errors = False
         self._is_closed = False
+        self._make_command: Callable[[str], str] | None = None
         self._output = Bell()
         self._window = Bell()
         channel.settimeout(0.0)
@@ -230,6 +231,13 @@ class ChannelPipe:
         if self._terminal:
             self._request("pty-req", "xterm", 200, 50, 0, 0, "")
         self._request("exec", command)
+
+    def start_with_line(self, make_command: Callable[[str], str]) -> None:
+        """Ask for the program once its first line of input is sent, with the line in its command.
+
+        OpenSSH takes no input before the program runs: a line of its own would wait for one more round trip.
+        """
+        self._make_command = make_command
 
     def _request(self, kind: str, *values: str | int) -> None:
         """Send a channel request without waiting for the answer, which would take a round trip."""
@@ -258,6 +266,10 @@ class ChannelPipe:
 
     def send(self, data: bytes) -> None:
         """Write all of it, as fast as the other side takes it; ``OSError`` if that is gone."""
+        make_command, self._make_command = self._make_command, None
+        if make_command is not None:
+            line, _, data = data.partition(b"\n")
+            self.start(make_command(line.decode()))
         rest = memoryview(data)
         while rest:
             if self._is_closed or self._channel.closed or not self._transport.is_active():

@@ -31,7 +31,8 @@ class DelayProxy:
     """Forwards TCP connections from a loopback port to ``target``, ``delay`` seconds later in each direction.
 
     Runs in a thread of its own, with the plain standard library: start it in a process that gevent has not patched.
-    ``round_trips`` counts how often, after bytes from the server had arrived, the client sent again.
+    ``round_trips`` counts how often, after bytes from the server had arrived, the client sent again: what it sends in
+    several pieces counts once, as another trip would take twice the delay.
     """
 
     def __init__(self, target: tuple[str, int], delay: float = 0.0) -> None:
@@ -45,6 +46,7 @@ class DelayProxy:
         self.cut_after_bytes_to_server: int | None = None
         self.cut_after_bytes_to_client: int | None = None
         self._client_speaks = True
+        self._last_trip = 0.0
         self._selector = selectors.DefaultSelector()
         self._directions: dict[socket.socket, _Direction] = {}
         self._peers: dict[socket.socket, socket.socket] = {}
@@ -135,11 +137,12 @@ class DelayProxy:
             direction.has_ended = True
             direction.under_way.append((time.monotonic() + self.delay, b""))
             return
-        if direction.is_answer:
-            self._client_speaks = False
-        elif not self._client_speaks:
+        if not direction.is_answer and not self._client_speaks:
             self._client_speaks = True
-            self.round_trips += 1
+            now = time.monotonic()
+            if now - self._last_trip >= self.delay:
+                self._last_trip = now
+                self.round_trips += 1
         if self.swallows:
             return
         direction.size += len(data)
@@ -164,6 +167,7 @@ class DelayProxy:
             self._end(direction.source)
             return False
         if direction.is_answer:
+            self._client_speaks = False
             self.bytes_to_client += len(data)
             limit, count = self.cut_after_bytes_to_client, self.bytes_to_client
         else:

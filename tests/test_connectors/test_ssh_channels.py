@@ -14,6 +14,7 @@ from pathlib import Path
 import gevent
 import pytest
 
+from pyinfra.api.command import StringCommand
 from pyinfra.connectors.sshlogin import Connection
 from pyinfra.connectors.sshpipe import Bell
 from pyinfra.connectors.sshtarget import Target
@@ -64,6 +65,22 @@ def test_a_log_in_with_its_first_channel_takes_three_round_trips_after_tcps_own(
     # Versions and proposals, key exchange, then log-in and channel together
     assert proxy.round_trips <= 3
     connection.close()
+
+
+def test_a_connected_shell_takes_one_round_trip_more_and_each_fact_another(
+    sshd: SSHServer, ssh_user: User, delay_proxy: Callable[..., DelayProxy]
+) -> None:
+    proxy = delay_proxy(delay=0.02)
+    connector = ssh_connector(ssh_data(sshd, ssh_user, ssh_port=proxy.port))
+    connector.connect()
+    assert proxy.round_trips <= 4
+    for number in range(3):
+        before = proxy.round_trips
+        facts = [(StringCommand(f"echo {number} {part}"), {}) for part in range(5)]
+        results = connector.run_fact_commands(facts, False, False)
+        assert [output.stdout for _, output in results] == [f"{number} {part}" for part in range(5)]
+        assert proxy.round_trips - before <= 1
+    connector.disconnect()
 
 
 def test_a_programs_end_by_a_signal_is_told(sshd: SSHServer, ssh_user: User) -> None:
