@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,6 +19,8 @@ from .connectors import get_execution_connector
 from .exceptions import ConnectError, PyinfraError
 from .factcache import FactCache, Horizon
 from .facts import get_fact
+from .hostdata import DeployDefaults
+from .hostdata import HostData as HostData
 from .output import format_text
 from .util import sha1_hash
 
@@ -34,85 +35,6 @@ if TYPE_CHECKING:
     from .state import State
 
 T = TypeVar("T")
-
-_COPIED_TYPES = (list, dict, set, bytearray)
-
-
-class HostData:
-    """A host's data, level over level; the first level that has a key wins.
-
-    Reading an attribute gives a shallow copy; setting one overrides all levels for the rest of the run.
-
-    Args:
-        host: whose data it is
-        datas: the levels, strongest first
-    """
-
-    override_datas: dict[str, Any]
-
-    def __init__(self, host: Host, *datas: Mapping[str, Any]) -> None:
-        values = self.__dict__
-        values["_host"] = host
-        values["_levels"] = datas
-        values["override_datas"] = {}
-        # Grows with every change, so that what was worked out from the data can be kept until then
-        values["_revision"] = 0
-
-    def _find(self, key: str) -> Any:
-        for level in (self.override_datas, *self.__dict__["_levels"]):
-            if key in level:
-                value = level[key]
-                return copy.copy(value) if isinstance(value, _COPIED_TYPES) else value
-        raise KeyError(key)
-
-    def __getattr__(self, key: str) -> Any:
-        if key.startswith("__"):
-            # What Python itself asks for, also of a copy that has no levels yet
-            raise AttributeError(key)
-        try:
-            return self._find(key)
-        except KeyError:
-            raise AttributeError(f"Host `{self.__dict__['_host'].name}` has no data `{key}`") from None
-
-    def __setattr__(self, key: str, value: Any) -> None:
-        self.override_datas[key] = value
-        self.__dict__["_revision"] += 1
-
-    def __contains__(self, key: str) -> bool:
-        return any(key in level for level in (self.override_datas, *self.__dict__["_levels"]))
-
-    def __str__(self) -> str:
-        return str(self.dict())
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value of a key, or ``default``."""
-        try:
-            return self._find(key)
-        except KeyError:
-            return default
-
-    def dict(self) -> dict[str, Any]:
-        """All levels in one."""
-        merged: dict[str, Any] = {}
-        for level in (*reversed(self.__dict__["_levels"]), self.override_datas):
-            merged.update(level)
-        return merged
-
-
-class _DeployDefaults(Mapping[str, Any]):
-    """The data defaults of the ``@deploy`` functions that are running: the lowest level of a host's data."""
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-
-    def __getitem__(self, key: str) -> Any:
-        return self.host.get_deploy_data()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.host.get_deploy_data())
-
-    def __len__(self) -> int:
-        return len(self.host.get_deploy_data())
 
 
 class Host:
@@ -184,7 +106,7 @@ class Host:
             inventory.get_host_data(name),
             inventory.get_groups_data(self.groups),
             inventory.get_data(),
-            _DeployDefaults(self),
+            DeployDefaults(self),
         )
 
     def __repr__(self) -> str:
@@ -432,6 +354,26 @@ class Host:
             self.connector.disconnect()
         finally:
             self.state.trigger_callbacks("host_disconnect", self)
+
+    def reconnect(self, reason: str | None = None) -> None:
+        """Begin the connection anew, with what has changed of the log-in user since: groups, profile.
+
+        A connector whose :meth:`disconnect` does more than that, such as ending a container, has a ``reconnect`` of its
+        own.
+
+        Args:
+            reason: why, for those who are told of connections
+
+        Raises:
+            ConnectError: the host cannot be reached any more
+        """
+        renew = getattr(self.connector, "reconnect", None)
+        if self.connected and renew is not None:
+            self.state.epoch += 1
+            renew()
+            return
+        self.disconnect()
+        self.connect(reason, show_errors=False, raise_exceptions=True)
 
     def lost(self, error: ConnectError) -> None:
         """Take note that the connection broke: nothing more is sent over it."""

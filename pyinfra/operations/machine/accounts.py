@@ -131,8 +131,7 @@ class _GroupsCommand(StringCommand):
         if success:
             known, output = host.run_shell_command("id -un")
             if known and output.stdout_lines == [self.user]:
-                host.disconnect()
-                host.connect(reason=f"for the new groups of {self.user}", raise_exceptions=True)
+                host.reconnect(reason=f"for the new groups of {self.user}")
         return result
 
 
