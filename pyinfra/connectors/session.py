@@ -21,6 +21,7 @@ import stat
 import tempfile
 import termios
 import time
+import tty
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -245,6 +246,7 @@ class ProcessPipe:
     Args:
         argv: program and arguments
         terminal: whether to give it a terminal instead of pipes
+        raw: whether that terminal hands on every byte as it is, to another one at the program's far end
 
     Raises:
         OSError: there is no such program, or it cannot be run
@@ -252,14 +254,14 @@ class ProcessPipe:
 
     _killed: list[ProcessPipe] = []
 
-    def __init__(self, argv: Sequence[str], terminal: bool = False) -> None:
+    def __init__(self, argv: Sequence[str], terminal: bool = False, raw: bool = False) -> None:
         self._hub = gevent.get_hub()
         self._readable = Event()
         self._writable = Event()
         self._status: int | None = None
         self._closed = False
         self._terminal = terminal
-        ours, actions, theirs = self._open_terminal() if terminal else self._open_pipes()
+        ours, actions, theirs = self._open_terminal(raw) if terminal else self._open_pipes()
         self._input, self._outputs = ours[0], dict(zip(ours[1:], (1, 2), strict=False))
         # Where gevent has patched subprocess, its loop takes the status of every child. Elsewhere it must not, as it
         # would take it away from others
@@ -316,12 +318,14 @@ class ProcessPipe:
         return [in_write, out_read, err_read], [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate(theirs)], theirs
 
     @staticmethod
-    def _open_terminal() -> tuple[list[int], list[Any], list[int]]:
+    def _open_terminal(raw: bool) -> tuple[list[int], list[Any], list[int]]:
         """The same for a terminal, which does not echo what we type."""
         ours, theirs = pty.openpty()
         settings = termios.tcgetattr(theirs)
         settings[3] &= ~termios.ECHO
         termios.tcsetattr(theirs, termios.TCSANOW, settings)
+        if raw:
+            tty.setraw(theirs)
         # A session without a terminal gets the first that it opens
         actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.ttyname(theirs), os.O_RDWR, 0)]
         actions += [(os.POSIX_SPAWN_DUP2, 0, n) for n in (1, 2)]
@@ -663,6 +667,12 @@ class _Writer:
             self._greenlet.kill()
 
 
+def explain_silence(why: str, said: str) -> str:
+    """Why no shell answers: how the program ended that should have been one, and what it said."""
+    because = f"{why}: {said}" if said else why
+    return f"No POSIX shell answers ({because}); for a target without one, set its host data shell_session = False"
+
+
 class ShellSession:
     """Runs commands in shells on one target.
 
@@ -670,10 +680,18 @@ class ShellSession:
         open_pipe: opens a pipe to a shell that runs :data:`BOOT`
         boot_seconds: how long the first shell may take to say something
         opens_ahead: whether a command may have the next one's shell opened while it works
+        explain: what to tell people where no shell answers, given why and what the program said
     """
 
-    def __init__(self, open_pipe: Callable[[], Pipe], boot_seconds: float, opens_ahead: bool = True) -> None:
+    def __init__(
+        self,
+        open_pipe: Callable[[], Pipe],
+        boot_seconds: float,
+        opens_ahead: bool = True,
+        explain: Callable[[str, str], str] = explain_silence,
+    ) -> None:
         self._open_pipe = open_pipe
+        self._explain = explain
         self._boot_seconds = boot_seconds
         self._opens_ahead = opens_ahead
         self._ahead: Any = None
@@ -704,10 +722,7 @@ class ShellSession:
         if shell.answered >= 0:
             return shell
         shell.pipe.close()
-        said = f": {shell.noise.text()[:500]}" if shell.noise.lines else ""
-        raise ConnectError(
-            f"No POSIX shell answers ({why}{said}); for a target without one, set its host data shell_session = False"
-        )
+        raise ConnectError(self._explain(why, shell.noise.text()[:500]))
 
     def _open(self) -> _Shell:
         mark = secrets.token_hex(8).encode()
@@ -1127,6 +1142,15 @@ class SessionConnector(BaseConnector):
         """
         return ProcessPipe(argv, terminal)
 
+    def explain_silence(self, why: str, said: str) -> str:
+        """What to tell people where no shell answers.
+
+        Args:
+            why: how the program ended that should have been one, or that it took too long
+            said: what it printed, which may be nothing
+        """
+        return explain_silence(why, said)
+
     # Connecting
 
     def connect(self) -> None:
@@ -1136,6 +1160,7 @@ class SessionConnector(BaseConnector):
             lambda: self.open_pipe([*self.shell_argv(), "-c", BOOT]),
             self.state.config.CONNECT_TIMEOUT,
             self.opens_ahead,
+            self.explain_silence,
         )
         if self._has_shell:
             self.session.open()
