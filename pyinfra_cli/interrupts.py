@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .terminal import Terminal
 
 # Once what runs on the hosts is told to end, it has this long until it is left behind
-SECONDS_TO_DIE = 1.0
+SECONDS_TO_DIE = 0.8
 
 
 class Interrupts:
@@ -31,6 +32,8 @@ class Interrupts:
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal
         self.count = 0
+        # Whether people were told
+        self.was_told = False
         # The run whose operations are running now, and whether their commands are ended at once
         self._running: State | None = None
         self._kill_first = False
@@ -64,6 +67,15 @@ class Interrupts:
             self._deadline.kill(block=False)
             self._deadline = None
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Within the ``with`` block somebody is asked something, and Ctrl-C is an answer."""
+        running, self._running = self._running, None
+        try:
+            yield
+        finally:
+            self._running = running
+
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         """Runs between any two steps of any greenlet: leaves all else to the event loop."""
         self.count += 1
@@ -84,6 +96,7 @@ class Interrupts:
         get_hub().loop.run_callback(gevent.spawn, function, *args)
 
     def _say(self, text: str) -> None:
+        self.was_told = True
         self.terminal.line(f"    {self.terminal.style(text, fg='yellow')}")
         self.terminal.flush()
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
-import pyinfra
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operations import run_ops
-from pyinfra.api.output import set_echo, set_formatter, set_pause
 from pyinfra.api.state import State, StateStage
-from pyinfra.context import ctx_config, ctx_state
+from pyinfra.context import ctx_state
 from pyinfra.progress import set_spinner
 
 from .commands import (
@@ -35,9 +31,9 @@ from .exceptions import CliError, WrappedError, unexpected_error
 from .interrupts import Interrupts
 from .inventory import limit_hosts, load_inventory
 from .live import LiveLine, wants_live_line
-from .log import remove_logging, setup_logging
 from .prepare import Preparation, read_facts
 from .prints import jsonify, print_fact_data, print_failures, print_inventory, print_meta, print_results
+from .process import process_set_up
 from .prompt import NoAnswer, ask
 from .render_json import (
     FactCollector,
@@ -49,7 +45,7 @@ from .render_json import (
 )
 from .render_text import TextRenderer
 from .settings import apply_options, load_config, override_data
-from .terminal import Terminal, set_current_terminal
+from .terminal import Terminal
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
@@ -61,8 +57,8 @@ logger = logging.getLogger("pyinfra")
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
-# Disconnecting may take as long as it needs, but not after Ctrl-C
-_SECONDS_TO_DISCONNECT_INTERRUPTED = 0.8
+# Disconnecting may take as long as it needs, but after Ctrl-C this long, and as long to end what was under way here
+_SECONDS_TO_DISCONNECT_INTERRUPTED = 0.5
 
 
 class _Ended(Exception):
@@ -77,7 +73,7 @@ def run(options: Options) -> int:
     """
     terminal = Terminal()
     try:
-        with _process_set_up(options, terminal):
+        with process_set_up(options, terminal):
             return _Run(options, terminal).to_exit_code()
     except PyinfraError as error:
         raise WrappedError(error) from error
@@ -89,38 +85,6 @@ def run(options: Options) -> int:
         terminal.close()
 
 
-@contextmanager
-def _process_set_up(options: Options, terminal: Terminal) -> Iterator[None]:
-    """This process as a run's: where it prints, logs and imports from. The state and the inventory stay afterwards."""
-    if options.chdir is not None:
-        try:
-            os.chdir(options.chdir)
-        except OSError as error:
-            raise CliError(f"Cannot change to folder {options.chdir}: {error.strerror}") from error
-    here = os.getcwd()
-    sys.path.insert(0, here)
-    pyinfra.is_cli = True
-    set_current_terminal(terminal)
-    set_formatter(terminal.style)
-    set_echo(terminal.echo)
-    set_pause(terminal.paused)
-    level = logging.DEBUG if options.debug or options.debug_all else logging.INFO
-    setup_logging(level, logging.DEBUG if options.debug_all else None, terminal)
-    try:
-        yield
-    finally:
-        remove_logging()
-        set_echo(lambda *args, **kwargs: None)
-        set_pause(nullcontext)
-        set_formatter(lambda text, *args, **kwargs: text)
-        set_current_terminal(None)
-        set_spinner(None)
-        ctx_config.reset()
-        pyinfra.is_cli = False
-        with suppress(ValueError):
-            sys.path.remove(here)
-
-
 class _Run:
     """The stages of one run, in order."""
 
@@ -128,7 +92,7 @@ class _Run:
         self.options = options
         self.terminal = terminal
         self.interrupts = Interrupts(terminal)
-        self.state = State(check_for_changes=not options.yes)
+        self.state = State(check_for_changes=options.dry or not options.yes)
         self.facts = FactCollector()
 
     def to_exit_code(self) -> int:
@@ -152,6 +116,10 @@ class _Run:
         return EXIT_FAILED if failed else 0
 
     def _say_interrupted(self) -> None:
+        """Say it, unless it was said when the key was pressed."""
+        if self.interrupts.was_told:
+            return
+        self.interrupts.was_told = True
         # Behind the ^C that the terminal shows
         self.terminal.line()
         self.terminal.line(f"    {self.terminal.style('Interrupted', fg='yellow')}")
@@ -385,7 +353,7 @@ class _Run:
         seconds = _SECONDS_TO_DISCONNECT_INTERRUPTED if self.interrupts.happened else None
         if seconds is not None:
             state.kill_running()
-            state.pool.kill(block=True, timeout=seconds / 2)
+            state.pool.kill(block=True, timeout=seconds)
         with gevent.Timeout(seconds, False):
             disconnect_all(state)
 
@@ -395,7 +363,11 @@ class _Run:
             return False
         failed, left = len(state.failed_hosts), len(state.active_hosts)
         try:
-            answer = ask(self.terminal, f"Hosts that failed: {failed}, hosts left: {left}. Go on with those? [y/N]")
+            with self.interrupts.asking():
+                answer = ask(self.terminal, f"Hosts that failed: {failed}, hosts left: {left}. Go on with those? [y/N]")
         except NoAnswer:
             return True
+        except KeyboardInterrupt:
+            self._say_interrupted()
+            raise
         return answer.strip().lower() not in ("y", "yes")

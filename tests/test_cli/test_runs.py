@@ -87,7 +87,7 @@ def test_dry_ends_after_the_table(folder: Folder) -> None:
     for words in ((), ("-y",)):
         ended = folder.run("--dry", *words, "@fake", "things.say", "hi")
         assert ended.exit_code == 0
-        assert ended.after("Preparing operation func...") == ["    [@fake] Ready: say"]
+        assert ended.after("Detected changes:")[1] == "    things.say (hi)   1 (@fake)   -"
         assert "Press enter" not in ended.err
         assert "--> Beginning operation run..." not in ended.lines
         assert ended.lines[-1] == "--> Disconnecting from hosts..."

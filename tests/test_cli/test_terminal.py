@@ -111,6 +111,22 @@ def test_ctrl_c_at_the_prompt_runs_nothing(folder: Folder, terminals: list[Termi
     assert "--> Disconnecting from hosts..." in terminal.lines
 
 
+def test_ctrl_c_where_failures_are_asked_about_ends_the_run_with_its_results(
+    folder: Folder,
+    terminals: list[Terminal],
+) -> None:
+    folder.write("hosts.py", "all = [('@fake/a', {'fake_responses': {'exit 3': {'success': False}}}), '@fake/b']")
+    folder.write("deploy.py", "import things\nthings.fail()\nthings.say('after')")
+    terminals.append(terminal := Terminal(folder, "hosts.py", "deploy.py"))
+    terminal.wait_for("Press enter to execute...")
+    terminal.process.sendline("")
+    terminal.wait_for("Go on with those? [y/N]")
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert "--> Results:" in terminal.lines
+    assert "--> Starting operation: things.say (after)" not in terminal.lines
+
+
 def test_ctrl_c_while_facts_are_read_ends_the_run(folder: Folder, terminals: list[Terminal]) -> None:
     folder.write(
         "deploy.py",
