@@ -57,7 +57,8 @@ if TYPE_CHECKING:
 # Given a shell's process id: the command lines that end what runs in it, to be run in another shell
 Killing = Callable[[int], list[str]]
 
-_BLOCK_SIZE = 1 << 18
+# Larger ones are slower: their memory comes from the system afresh each time
+_BLOCK_SIZE = 1 << 17
 # What a pipe takes at once without anybody reading, with room to spare: longer input is written beside the reading
 _SENT_AT_ONCE = 1 << 14
 # How long what kills a command may itself take, and how long a shell that has answered may take to end
@@ -148,10 +149,11 @@ PUT = _script(r"""
     fail() { echo "$1" >&2; finish 1; }
     trap 'finish 1' HUP INT PIPE TERM
     # Mode, owner and group of a file, in numbers; a + or . after the mode tells of an ACL or a label
-    about() { ls -ldn "$1" | { read -r mode links user group rest; echo "$mode $user $group"; }; }
+    set -f
+    about() { set -- $(ls -ldn "$1"); about="$1 $3 $4"; links=$2; }
     # Without GNU cp: what POSIX tools can copy, and the rest where there are tools for it
     copy_attributes() {
-        set -- "$1" $(about "$f")
+        set -- "$1" $old
         chown "$3:$4" "$t"
         chmod "$(echo "$2" | sed 's/^.\(...\)\(...\)\(...\).*/u=\1,g=\2,o=\3/
             s/-//g; s/s/xs/g; s/S/s/g; s/t/xt/; s/T/t/')" "$t"
@@ -177,7 +179,9 @@ PUT = _script(r"""
     if [ ! -e "$f" ]; then
         way=new
     elif [ -f "$f" ] && [ -w "$d" ]; then
-        ls -ld "$f" | { read -r mode links rest; [ "$links" = 1 ]; } && way=replace
+        about "$f"
+        old=$about
+        [ "$links" != 1 ] || way=replace
     fi
     case $way in copy) t=${TMPDIR:-$4}/$3;; *) t=$d$3;; esac
     (umask 077; set -C; exec cat > "$t") || finish 1
@@ -186,7 +190,8 @@ PUT = _script(r"""
     if [ $way = replace ]; then
         cp --attributes-only --preserve=all "$f" "$t" 2> /dev/null || (copy_attributes "$3") 2> /dev/null
         touch "$t"
-        [ "$(about "$f")" = "$(about "$t")" ] || way=copy
+        about "$t"
+        [ "$about" = "$old" ] || way=copy
     fi
     case $way in
         new) chmod "=rw" "$t" && mv -f "$t" "$f";;
@@ -784,12 +789,17 @@ class ShellSession:
         gevent.joinall(list(self._ending.values()), timeout=_END_SECONDS)
         for shell in list(self._ending):
             self._forget(shell)
+        self._close_spares()
+        if self._fact_shell is not None:
+            self._fact_shell.pipe.close()
+            self._fact_shell = None
+
+    def _close_spares(self) -> None:
         if self._ahead is not None:
             self._spare, self._ahead = self._ahead.get(), None
-        for idle in (self._spare, self._fact_shell):
-            if idle is not None:
-                idle.pipe.close()
-        self._spare = self._fact_shell = None
+        if self._spare is not None:
+            self._spare.pipe.close()
+            self._spare = None
 
     # Commands
 
@@ -902,12 +912,9 @@ class ShellSession:
         shell.pipe.close()
         if not shell.killed:
             try:
-                spare = self._take()
-                if spare.answered >= 0:
-                    # It answered while the connection was still there
-                    spare.pipe.close()
-                    spare = self._open()
-                self._spare = self._checked(spare)
+                # Those that wait may have answered while the connection was still there
+                self._close_spares()
+                self._spare = self._checked(self._open())
             except ConnectError as error:
                 raise ConnectError(f"The connection broke while a command was running: {error}") from error
         return _exit_code(status or 128 + signal.SIGKILL)

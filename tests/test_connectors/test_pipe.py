@@ -162,7 +162,7 @@ def test_a_time_out_in_a_tree_without_proc_ends_the_command(chroot: Host) -> Non
     with pytest.raises(TimeoutError):
         run(chroot, f"sleep {seconds} & sleep {seconds}", _timeout=1)
     with gevent.Timeout(10):
-        while subprocess.run(["pgrep", "-f", f"sleep {seconds}"], stdout=subprocess.DEVNULL, check=False).returncode == 0:
+        while subprocess.run(["pgrep", "-f", f"sleep {seconds}"], capture_output=True, check=False).returncode == 0:
             gevent.sleep(0.05)
     assert run(chroot, "echo on")[1].stdout == "on"
 
