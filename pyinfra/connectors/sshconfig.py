@@ -67,7 +67,6 @@ class HostSettings:
     # Whether, or the path of the agent's socket
     forward_agent: bool | str = False
     public_key_authentication: bool = True
-    password_authentication: bool = True
     compression: bool = False
     # Seconds, and how many times in a row no answer may come
     server_alive_interval: float | None = None
@@ -357,7 +356,6 @@ class _Search:
             strict_host_key_checking=self.first("stricthostkeychecking"),
             forward_agent=self._forward_agent(for_tokens),
             public_key_authentication=self.is_on("pubkeyauthentication", True),
-            password_authentication=self.is_on("passwordauthentication", True),
             compression=self.is_on("compression", False),
             server_alive_interval=self.seconds("serveraliveinterval"),
             server_alive_count_max=self.number("serveralivecountmax"),

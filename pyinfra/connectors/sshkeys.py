@@ -28,19 +28,16 @@ _passphrases: dict[str, str] = {}
 _agents: dict[str, Any] = {}
 
 
-def find_key_file(path: str, beside: str | None = None) -> str:
-    """The path of a private key file: relative ones stand in the working directory, or in the folder ``beside``.
+def find_key_file(path: str) -> str:
+    """The full path of a private key file.
 
     Raises:
         ConnectError: there is no such file
     """
-    candidates = [os.path.expanduser(path)]
-    if beside and not os.path.isabs(candidates[0]):
-        candidates.append(os.path.join(beside, candidates[0]))
-    for candidate in candidates:
-        if os.path.isfile(candidate):
-            return candidate
-    raise ConnectError(f"No such private key file: {path}")
+    full_path = os.path.expanduser(path)
+    if not os.path.isfile(full_path):
+        raise ConnectError(f"No such private key file: {path}")
+    return full_path
 
 
 def load_key(path: str, passphrase: str | None = None, *, ask: bool = True, certificate: str | None = None) -> PKey:

@@ -14,7 +14,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent import socket as gevent_socket
 
 from pyinfra.api.exceptions import ConnectError
 
@@ -22,8 +21,9 @@ from .sshcredentials import Credential, Credentials
 from .sshhostkey import check_host_key, order_host_key_kinds
 from .sshkeys import agent_socket, forward_agent
 from .sshpipe import Bell, ChannelPipe, call_blocking
+from .sshreach import NobodyAnswersError, describe_error, open_socket, start_proxy_command
 from .sshtarget import Target
-from .sshtransport import auth_handler_class, load_paramiko, packetizer_class, transport_class
+from .sshtransport import ask_for_life, auth_handler_class, load_paramiko, packetizer_class, transport_class
 
 if TYPE_CHECKING:
     from paramiko import Transport
@@ -40,40 +40,6 @@ CHANNEL_SECONDS = 60.0
 _WAKE_SECONDS = 1.0
 # How long a server may take to make room for another channel after the end of one
 _TIDY_SECONDS = 0.5
-
-
-class NobodyAnswersError(ConnectError):
-    """The server could not be reached: another attempt may do better."""
-
-
-def open_socket(host: str, port: int, timeout: float, bind_address: str | None) -> socket.socket:
-    """A TCP connection, made while other greenlets work; a plain socket that paramiko's thread can use."""
-    source = (bind_address, 0) if bind_address else None
-    waiting = gevent_socket.create_connection((host, port), timeout, source)
-    family = waiting.family
-    connected = socket.socket(family, socket.SOCK_STREAM, fileno=waiting.detach())
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return connected
-
-
-def start_proxy_command(command: str) -> tuple[socket.socket, Any]:
-    """A socket to the standard input and output of a ``ProxyCommand``, and its process."""
-    from gevent import subprocess
-
-    ours, theirs = socket.socketpair()
-    with theirs:
-        try:
-            process = subprocess.Popen(
-                ["sh", "-c", f"exec {command}"],
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                start_new_session=True,
-            )
-        except BaseException:
-            ours.close()
-            raise
-    return ours, process
 
 
 class Connection:
@@ -176,7 +142,9 @@ class Connection:
             error = transport.get_exception()
             if isinstance(error, paramiko.IncompatiblePeer):
                 raise ConnectError(f"SSH error ({error}); use @openssh/{target.host}, which knows more algorithms")
-            raise NobodyAnswersError(f"Could not connect ({_words(error) or 'the server closed the connection'})")
+            raise NobodyAnswersError(
+                f"Could not connect ({describe_error(error) or 'the server closed the connection'})"
+            )
         key = transport.get_remote_server_key()
         check_host_key(target, key.get_name(), key.asbytes())
 
@@ -233,7 +201,7 @@ class Connection:
         """Why there is no connection any more, in words."""
         if self.why_lost is None and self.transport is not None:
             error = self.transport.saved_exception
-            self.why_lost = _words(error) or "the other side closed it"
+            self.why_lost = describe_error(error) or "the other side closed it"
         return f"Connection to {self.target} lost ({self.why_lost or 'closed'})"
 
     # Channels
@@ -322,7 +290,7 @@ class Connection:
             # In a greenlet of its own, as this one is the loop's
             gevent.spawn(self._close_transport)
             return
-        gevent.spawn(call_blocking, _ask_for_life, transport)
+        gevent.spawn(call_blocking, ask_for_life, transport)
 
     def _stop_watching(self) -> None:
         timer, self._timer = self._timer, None
@@ -355,30 +323,6 @@ class Connection:
             release_connection(jump)
 
 
-def _words(error: BaseException | None) -> str:
-    """An error in a few words."""
-    if error is None:
-        return ""
-    if isinstance(error, EOFError):
-        return "the other side closed the connection"
-    text = str(error) or type(error).__name__
-    # paramiko glues these together
-    return text.replace("protocol banner", "protocol banner: ").removesuffix(": ")
-
-
-def _ask_for_life(transport: Transport) -> None:
-    """Send a request that every server answers, with a refusal at least."""
-    from paramiko import Message
-    from paramiko.common import cMSG_GLOBAL_REQUEST
-
-    message = Message()
-    message.add_byte(cMSG_GLOBAL_REQUEST)
-    message.add_string("keepalive@openssh.com")
-    message.add_boolean(True)
-    with suppress(Exception):
-        transport._send_user_message(message)  # type: ignore[attr-defined]
-
-
 # Connections that several hosts share
 
 
@@ -406,7 +350,11 @@ def share_connection(target: Target) -> Connection:
     if shared is None or (shared.made.ready() and not _is_alive(shared.made.value)):
         shared = _shared[target] = _Shared(target)
     shared.users += 1
-    made = shared.made.get()
+    try:
+        made = shared.made.get()
+    except BaseException:  # who waits is told to stop
+        shared.users -= 1
+        raise
     if isinstance(made, Connection):
         return made
     shared.users -= 1

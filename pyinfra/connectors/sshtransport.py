@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from .sshpipe import handle_channel_request
@@ -34,10 +35,11 @@ def load_paramiko() -> Any:
     if not logger.handlers:
         # Without any handler Python would print what paramiko logs, tracebacks and all
         logger.addHandler(logging.NullHandler())
-        _raise_open_files_limit()
+    _raise_open_files_limit()
     return paramiko
 
 
+@cache
 def _raise_open_files_limit() -> None:
     """Let the process hold as many connections as the system allows it."""
     with suppress(ImportError, OSError, ValueError):
@@ -109,3 +111,16 @@ def auth_handler_class() -> Any:
 
         _classes["auth"] = EagerAuthHandler
     return _classes["auth"]
+
+
+def ask_for_life(transport: Any) -> None:
+    """Send a request that every server answers, with a refusal at least."""
+    from paramiko import Message
+    from paramiko.common import cMSG_GLOBAL_REQUEST
+
+    message = Message()
+    message.add_byte(cMSG_GLOBAL_REQUEST)
+    message.add_string("keepalive@openssh.com")
+    message.add_boolean(True)
+    with suppress(Exception):
+        transport._send_user_message(message)
