@@ -197,3 +197,32 @@ def write_unless_there(path: str, text: str) -> Iterator[Any]:
         yield f"write {path} {text}"
     else:
         host.noop(f"{path} says {text}")
+
+
+class Number(FactBase[int]):
+    """A fact that understands numbers alone."""
+
+    @staticmethod
+    def default() -> int:
+        return -1
+
+    def command(self) -> str:
+        return "count"
+
+    def process(self, output: list[str]) -> int:
+        return int(output[0])
+
+
+@operation()
+def reads(cls: Any, **arguments: Any) -> Iterator[str]:
+    """Say what a fact is."""
+    from pyinfra import host
+
+    yield f"say {host.get_fact(cls, **arguments)}"
+
+
+def executing(engine: Engine, *args: Any, **kwargs: Any) -> None:
+    """Run an operation that reads a fact only while it executes."""
+    engine.state.check_for_changes = False
+    engine.add(reads, *args, **kwargs)
+    engine.run()

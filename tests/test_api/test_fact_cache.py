@@ -428,30 +428,3 @@ def test_a_copy_is_equal_and_shares_nothing_that_can_change(value: Any) -> None:
 def test_what_cannot_be_told_apart_has_no_stand_in() -> None:
     with pytest.raises(TypeError):
         freeze([bytearray()])
-
-
-# Reading ahead
-
-
-class Batching:
-    """Counts the round trips of a connector that reads facts in batches."""
-
-    def __init__(self, engine: Engine, answers: dict[str, Any]) -> None:
-        self.batches: list[list[str]] = []
-        self.connector = engine.connector()
-        self.connector.script.update(answers)
-        self.connector.run_fact_commands = self.run  # type: ignore[attr-defined]
-
-    def run(self, commands: Any, print_output: bool, print_input: bool) -> list[Any]:
-        self.batches.append([command.get_raw_value() for command, _ in commands])
-        return [
-            self.connector.run_shell_command(command, print_output, print_input, **arguments)
-            for command, arguments in commands
-        ]
-
-
-def test_a_connector_that_takes_facts_in_batches_gets_them_so() -> None:
-    engine = Engine()
-    batching = Batching(engine, {"cat /f": "x"})
-    assert engine.host().get_fact(Cat, "/f") == "x"
-    assert batching.batches == [["cat /f"]]

@@ -7,24 +7,20 @@ from typing import Any
 
 import pytest
 
-from pyinfra import host
 from pyinfra.api import (
     FactBase,
     FactError,
     FactPreconditionError,
     FactProcessError,
     FactTypeError,
-    MaskString,
     QuoteString,
     ShortFactBase,
     StringCommand,
     operation,
 )
-from pyinfra.api.exceptions import ArgumentTypeError, ConnectError, PyinfraError
-from pyinfra.api.facts import get_fact, get_facts
-from pyinfra.operations import python
+from pyinfra.api.exceptions import ConnectError
 
-from ..support.engine import Cat, Engine, Failed, commands
+from ..support.engine import Cat, Engine, Failed, Number, commands, executing
 
 
 class Lines(FactBase[list[str]]):
@@ -84,20 +80,6 @@ class Picky(FactBase[str]):
         return "pick"
 
 
-class Number(FactBase[int]):
-    """A fact that understands numbers alone."""
-
-    @staticmethod
-    def default() -> int:
-        return -1
-
-    def command(self) -> str:
-        return "count"
-
-    def process(self, output: list[str]) -> int:
-        return int(output[0])
-
-
 class Shell(FactBase[str]):
     """A fact with a shell of its own."""
 
@@ -105,19 +87,6 @@ class Shell(FactBase[str]):
 
     def command(self) -> str:
         return "shell"
-
-
-@operation()
-def reads(cls: Any, **arguments: Any) -> Iterator[str]:
-    """Say what a fact is."""
-    yield f"say {host.get_fact(cls, **arguments)}"
-
-
-def executing(engine: Engine, *args: Any, **kwargs: Any) -> None:
-    """Run an operation that reads a fact only while it executes."""
-    engine.state.check_for_changes = False
-    engine.add(reads, *args, **kwargs)
-    engine.run()
 
 
 # Values
@@ -294,9 +263,7 @@ def test_whatever_else_sudo_says_is_an_error(line: str) -> None:
 
 def test_output_that_makes_no_sense_is_a_process_error() -> None:
     engine = Engine(script={"count": "many"})
-    with pytest.raises(
-        FactProcessError, match=r"Fact test_facts.Number: cannot understand the output: ValueError: "
-    ) as e:
+    with pytest.raises(FactProcessError, match=r"Fact engine.Number: cannot understand the output: ValueError: ") as e:
         engine.host().get_fact(Number)
     assert isinstance(e.value.__cause__, ValueError)
     assert engine.host().get_fact(Number, _ignore_errors=True) == -1
@@ -352,92 +319,6 @@ def test_an_unmet_precondition_gives_the_default_while_preparing_and_an_error_wh
     assert failure.error_text == "Cannot collect fact Picky: no such system"
 
 
-# Global arguments
-
-
-def test_in_an_operation_facts_are_read_with_its_arguments_unless_given() -> None:
-    @operation()
-    def reads_twice() -> Iterator[str]:
-        host.get_fact(Cat, "/a")
-        host.get_fact(Cat, "/b", _sudo=False, _chdir="/given")
-        yield "done"
-
-    engine = Engine(check=False)
-    engine.add(reads_twice, _sudo=True, _chdir="/op", _env={"A": "1"})
-    engine.run()
-    a, b = engine.arguments("cat /a"), engine.arguments("cat /b")
-    assert (a["_sudo"], a["_chdir"], a["_env"]) == (True, "/op", {"A": "1"})
-    assert (b["_sudo"], b["_chdir"], b["_env"]) == (False, "/given", {"A": "1"})
-
-
-def test_what_is_about_the_operations_own_commands_does_not_reach_its_facts() -> None:
-    engine = Engine(check=False, script={"cat /f": "x"})
-    engine.add(
-        reads,
-        Cat,
-        path="/f",
-        _stdin="text",
-        _success_exit_codes=[0, 3],
-        _retries=2,
-        _retry_delay=0,
-        _retry_until=lambda output: True,
-    )
-    engine.run()
-    about_commands = {"_stdin", "_success_exit_codes", "_retries", "_retry_delay", "_retry_until"}
-    assert not about_commands & engine.arguments("cat /f").keys()
-    assert about_commands <= engine.arguments("say x").keys()
-
-
-def test_given_for_a_fact_they_do_reach_it() -> None:
-    engine = Engine()
-    engine.host().get_fact(Cat, "/f", _stdin="text", _success_exit_codes=[0, 1])
-    arguments = engine.arguments("cat /f")
-    assert (arguments["_stdin"], arguments["_success_exit_codes"]) == ("text", [0, 1])
-
-
-def test_outside_operations_facts_take_defaults_of_deploys_data_and_configuration() -> None:
-    engine = Engine(SUDO=True, data={"one": {"_sudo_user": "data"}})
-    with engine.host().arguments(_chdir="/with"):
-        engine.host().get_fact(Cat, "/f")
-    arguments = engine.arguments("cat /f")
-    assert (arguments["_sudo"], arguments["_sudo_user"], arguments["_chdir"]) == (True, "data", "/with")
-
-
-def test_a_facts_own_shell_wins_unless_one_is_given() -> None:
-    engine = Engine(SHELL="bash")
-    engine.host().get_fact(Shell)
-    engine.host().get_fact(Shell, _shell_executable="zsh")
-    engine.host().get_fact(Cat, "/f")
-    assert [arguments["_shell_executable"] for _, arguments in engine.connector().calls] == ["ksh", "zsh", "bash"]
-
-
-def test_an_operation_may_be_about_others_than_its_facts() -> None:
-    @operation(_set_in_op=False)
-    def apart() -> Iterator[str]:
-        host.get_fact(Cat, "/f")
-        yield "x"
-
-    engine = Engine(check=False)
-    engine.add(apart, _sudo=True)
-    engine.run()
-    assert (engine.arguments("cat /f")["_sudo"], engine.arguments("x")["_sudo"]) == (False, True)
-
-
-def test_arguments_of_the_wrong_type_are_refused_for_facts_too() -> None:
-    with pytest.raises(ArgumentTypeError, match="Invalid argument `_sudo`"):
-        Engine().host().get_fact(Cat, "/f", _sudo=None)
-
-
-def test_secrets_in_a_facts_command_are_sent_in_clear() -> None:
-    class Secret(FactBase[str]):
-        def command(self, password: str) -> StringCommand:
-            return StringCommand("login", MaskString(password))
-
-    engine = Engine()
-    engine.host().get_fact(Secret, "hunter2")
-    assert engine.calls() == ["login hunter2"]
-
-
 # Connections
 
 
@@ -474,81 +355,6 @@ def test_another_hosts_facts_can_be_asked_for() -> None:
     engine.add(reads_other, host=engine.host("a"))
     engine.run()
     assert engine.calls("a") == ["say of b"]
-
-
-# get_facts
-
-
-def test_get_facts_reads_all_active_hosts() -> None:
-    engine = Engine("a b", data={name: {"script": {"cat /f": name}} for name in "ab"})
-    assert get_facts(engine.state, Cat, ("/f",)) == {engine.host("a"): "a", engine.host("b"): "b"}
-    assert get_facts(engine.state, Cat, kwargs={"path": "/f"}) == {engine.host("a"): "a", engine.host("b"): "b"}
-    assert get_facts(engine.state, "server.Home", ensure_hosts=[engine.host("b")]) == {engine.host("b"): None}
-
-
-@pytest.mark.parametrize("answer", [Failed("no"), "many", KeyError("mistake"), ConnectError("dead")])
-def test_a_host_whose_fact_cannot_be_read_has_the_default_and_fails(
-    answer: Any,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    engine = Engine("a b", data={"a": {"script": {"count": answer}}}, script={"count": "3"})
-    assert get_facts(engine.state, Number) == {engine.host("a"): -1, engine.host("b"): 3}
-    assert engine.state.failed_hosts == {engine.host("a")}
-    assert capfd.readouterr() == ("", "")
-
-
-def test_get_facts_need_not_fail_hosts() -> None:
-    engine = Engine("a", script={"count": Failed()})
-    assert get_facts(engine.state, Number, apply_failed_hosts=False) == {engine.host("a"): -1}
-    assert engine.state.failed_hosts == set()
-
-
-def test_get_facts_ends_the_run_when_no_host_is_left() -> None:
-    with pytest.raises(PyinfraError, match="No hosts remaining!"):
-        get_facts(Engine(script={"count": Failed()}).state, Number)
-    with pytest.raises(FactError, match=r"ScriptedConnector.run_shell_command failed: KeyError: 'mistake'"):
-        get_facts(Engine(script={"count": KeyError("mistake")}).state, Number)
-
-
-def test_paramikos_errors_are_failures_of_transport() -> None:
-    paramiko = pytest.importorskip("paramiko")
-    engine = Engine(script={"count": paramiko.SSHException("no channel")})
-    assert engine.host().get_fact(Number, _ignore_errors=True) == -1
-    with pytest.raises(FactError, match=r"^Could not load fact test_facts.Number: no channel$"):
-        engine.host().get_fact(Number)
-
-
-def test_an_unexpected_error_of_a_connector_fails_the_host_of_the_operation_that_asked() -> None:
-    engine = Engine("a b", data={"a": {"script": {"count": KeyError("x")}}}, script={"count": "3"})
-    executing(engine, Number)
-    (failure,) = engine.state.failures
-    assert (failure.host.name, failure.is_unexpected) == ("a", True)
-    assert failure.error_text.endswith("ScriptedConnector.run_shell_command failed: KeyError: 'x'")
-    both = Engine("a b", script={"count": KeyError("x")})
-    with pytest.raises(FactError, match="KeyError: 'x'"):
-        executing(both, Number)
-
-
-def test_wrong_arguments_are_the_callers_mistake_and_no_hosts() -> None:
-    engine = Engine()
-    with pytest.raises(FactTypeError):
-        get_facts(engine.state, Cat)
-    with pytest.raises(ArgumentTypeError):
-        get_facts(engine.state, Cat, ("/f",), {"_sudo": None})
-    assert engine.state.failed_hosts == set()
-
-
-def test_get_facts_in_a_callback_does_not_wait_for_itself() -> None:
-    seen: list[Any] = []
-    engine = Engine("a b c", script={"count": "3"}, PARALLEL=1)
-    engine.add(python.call, lambda state: seen.append(get_facts(state, Number)))
-    engine.run()
-    assert [list(values.values()) for values in seen] == [[3, 3, 3]] * 3
-
-
-def test_get_fact_takes_arguments_as_tuple_and_dict() -> None:
-    engine = Engine(script={"head -n 2 /f": "x"})
-    assert get_fact(engine.state, engine.host(), Lines, ("/f",), {"count": 2}) == ["x"]
 
 
 # Events

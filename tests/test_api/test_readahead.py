@@ -60,6 +60,13 @@ def same(*paths: str) -> dict[str, str]:
     return {f"cat {path}": "x" for path in paths}
 
 
+def test_a_connector_that_takes_facts_in_batches_gets_them_so() -> None:
+    engine = Engine(script=same("/f"))
+    batches = Batches(engine)
+    assert engine.host().get_fact(Cat, "/f") == "x"
+    assert batches.seen == [["cat /f"]]
+
+
 def test_facts_of_the_next_operations_are_read_in_one_round_trip() -> None:
     engine = Engine(check=False, script=same("/a", "/b", "/c"))
     batches = Batches(engine)

@@ -1,0 +1,120 @@
+"""What a run tells its callback handlers, and how it ends early."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+import pytest
+
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.state import BaseStateCallback, StateStage
+
+from ..support.engine import Engine, Failed, commands
+
+
+def test_events_come_in_order_with_the_state_first() -> None:
+    class Handler(BaseStateCallback):
+        @staticmethod
+        def operation_start(state: Any, op_hash: str) -> None:
+            seen.append(("start", state))
+
+        @staticmethod
+        def operation_host_error(
+            state: Any, host: Any, op_hash: str, retry_count: int = 0, max_retries: int = 0
+        ) -> None:
+            seen.append(("error", host.name, retry_count, max_retries))
+
+        @staticmethod
+        def operation_host_success(state: Any, host: Any, op_hash: str, retry_count: int = 0) -> None:
+            seen.append(("success", host.name, retry_count))
+
+        @staticmethod
+        def operation_end(state: Any, op_hash: str) -> None:
+            seen.append(("end", state))
+
+    seen: list[Any] = []
+    engine = Engine("a", script={"bad": Failed()})
+    engine.state.add_callback_handler(Handler)
+    engine.add(commands, "good")
+    engine.add(commands, "bad", _ignore_errors=True)
+    engine.run()
+    state = engine.state
+    assert seen == [
+        ("start", state),
+        ("success", "a", 0),
+        ("end", state),
+        ("start", state),
+        ("error", "a", 0, 0),
+        ("end", state),
+    ]
+
+
+def test_handlers_that_lack_methods_are_passed_over() -> None:
+    class Handler:
+        def operation_end(self, state: Any, op_hash: str) -> None:
+            seen.append(op_hash)
+
+    seen: list[str] = []
+    engine = Engine()
+    engine.state.add_callback_handler(Handler())
+    meta = engine.add(commands, "x")
+    engine.run()
+    assert seen == [meta._hash]
+
+
+def test_all_events_of_one_operation() -> None:
+    engine = Engine()
+    events = engine.record()
+    engine.add(commands, "x", "y")
+    engine.run()
+    assert [event[0] for event in events] == [
+        "operation_host_ready",
+        "operation_start",
+        "operation_host_start",
+        "operation_host_command",
+        "operation_host_command",
+        "operation_host_success",
+        "operation_end",
+    ]
+
+
+def test_stages_are_told_and_go_forward_only() -> None:
+    engine = Engine()
+    events = engine.record("stage_start")
+    engine.state.set_stage(StateStage.Prepare)
+    engine.state.set_stage(StateStage.Execute)
+    with pytest.raises(PyinfraError, match="Cannot go back from stage Execute to Connect"):
+        engine.state.set_stage(StateStage.Connect)
+    assert [event[1] for event in events] == [StateStage.Prepare, StateStage.Execute]
+
+
+def test_warnings_are_counted_by_stage() -> None:
+    state = Engine().state
+    state.increment_warning_counter()
+    state.increment_warning_counter()
+    assert state.get_warning_counter() == 2
+    state.set_stage(StateStage.Execute)
+    assert state.get_warning_counter() == 0
+
+
+# Ending early
+
+
+def test_after_an_interruption_no_operation_begins_and_those_that_run_stop_after_their_command() -> None:
+    engine = Engine("a b")
+    engine.connector("a").script["x"] = lambda host: engine.state.interrupt()
+    engine.add(commands, "x", "y", _serial=True)
+    engine.add(commands, "z")
+    engine.run()
+    assert (engine.calls("a"), engine.calls("b")) == (["x"], [])
+    assert [failure.error_text for failure in engine.state.failures] == ["Interrupted"]
+
+
+def test_what_runs_can_be_ended_where_the_connector_knows_how() -> None:
+    engine = Engine("a b")
+    killed: list[str] = []
+    engine.connector("a").kill_running = lambda: killed.append("a")  # type: ignore[attr-defined]
+    engine.state.kill_running()
+    gevent.sleep(0)
+    assert killed == ["a"]
