@@ -130,7 +130,10 @@ KILL = _script(r"""
         kill -s KILL -- -$1 2> /dev/null
         exit 0
     fi
+    # Stopped first: no shell is to go on to its next command because the one before has been killed
+    kill -s STOP $tree 2> /dev/null
     kill -s TERM $tree 2> /dev/null
+    kill -s CONT $tree 2> /dev/null
     for i in 1 2 3 4 5; do
         tree=$(find_tree $1 "$tree")
         [ -n "$tree" ] || exit 0
