@@ -35,7 +35,7 @@ from .target import Target
 __all__ = ["RULES", "Broken", "ConnectorContract", "NotApplicable", "Outcome", "Rule", "Target", "check", "rule"]
 
 # What a rule may take before its connector counts as one that hangs
-_RULE_SECONDS = 120
+_RULE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)

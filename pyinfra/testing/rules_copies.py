@@ -7,7 +7,6 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from pyinfra.api.command import QuoteString
 
@@ -15,15 +14,16 @@ from .rules import Broken, NotApplicable, expect, expect_true, rule
 from .rules_files import MISSING, SECTION, expect_refused
 from .target import Target
 
-# Waits in the background until the folder "$1" has something in it, notes what, and then reads the FIFO "$2" into "$3"
+# Waits in the background until the folder "$1" has a hidden file in it, notes what is there, and then reads the FIFO
+# "$2" into "$3"
 _READ_FIFO = """
 (
     i=0
-    while [ $i -lt 200 ] && [ -z "$(ls -A "$1")" ]; do
+    while [ $i -lt 200 ] && [ -z "$(ls -A "$1" | grep '^\\.')" ]; do
         i=$((i + 1))
         sleep 0.05 2> /dev/null || sleep 1
     done
-    ls -lnA "$1" > "$3.seen"
+    ls -lnA "$1" | grep -v askpass > "$3.seen"
     cat "$2" > "$3"
 ) > /dev/null 2>&1 &
 echo $!"""
@@ -36,19 +36,17 @@ def temporary_files_are_private(target: Target) -> None:
     Its mode is 0600 and its name begins with a dot and ends with a tilde.
     """
     fifo, copy = target.path("fifo"), target.path("copy")
-    folder = target.new_folder("temporary")
+    folder, places = target.temporary_places()
     target.ok("mkfifo", QuoteString(fifo))
-    # TMPDIR of the target itself goes before; without it _temp_dir is where to look
-    temporary = {"_temp_dir": folder, "_env": {"TMPDIR": folder}}
     pid = target.line("set --", *map(QuoteString, (folder, fifo, copy)), _READ_FIFO)
-    target.put("through a FIFO", fifo, **temporary)
+    target.put("through a FIFO", fifo, **places)
     target.expect_gone([pid])
     expect(target.content(copy), b"through a FIFO", "what came out of the FIFO")
     seen = [line for line in target.ok("cat", QuoteString(f"{copy}.seen")) if not line.startswith("total")]
     expect(len(seen), 1, f"temporary files in {seen}")
     expect(seen[0].split()[0].rstrip("."), "-rw-------", "mode of the temporary file")
     expect_true(re.search(r" \.[^ /]{4,32}~$", seen[0]), "a name that begins with . and ends with ~", seen[0])
-    expect(target.names(folder), [], "what is left of it")
+    expect(target.temporary_names(folder), [], "what is left of it")
 
 
 @rule(SECTION)
@@ -103,7 +101,7 @@ def broken_transfers_leave_nothing(target: Target) -> None:
     for name in ("old", "new"):
         source = _BrokenSource(bytes(400_000))
         try:
-            done = target.host.put_file(source, f"{folder}/{name}", **{**target.arguments, "_temp_dir": folder})
+            done = target.host.put_file(source, f"{folder}/{name}", **target.arguments)
         except OSError as error:
             expect_true("disk is broken" in str(error), "the local error", str(error))
         else:
@@ -127,8 +125,8 @@ def _get_to(target: Target, path: str, local: str) -> bool:
 @rule(SECTION)
 def temporary_files_are_removed(target: Target) -> None:
     """Temporary files are gone after every copy, also after those that went wrong."""
-    folder, temporary = target.new_folder("files"), target.new_folder("temporary")
-    places: dict[str, Any] = {"_temp_dir": temporary, "_env": {"TMPDIR": temporary}}
+    folder = target.new_folder("files")
+    temporary, places = target.temporary_places()
     target.put("new", f"{folder}/file", **places)
     target.put("replaced", f"{folder}/file", **places)
     target.ok("cd", QuoteString(folder), "&& ln file hard && ln -s file soft && mkdir dir")
@@ -144,15 +142,16 @@ def temporary_files_are_removed(target: Target) -> None:
     if target.run("test -c /dev/full && test -w /dev/full").success:
         expect_refused(target, "a full disk", lambda: target.put("no", "/dev/full", **places))
     expect(target.names(folder), ["dir", "file", "hard", "soft"], "names in the folder")
-    expect(target.names(temporary), [], "names in the folder for temporary files")
+    expect(target.temporary_names(temporary), [], "names in the folder for temporary files")
 
 
 @rule(SECTION)
 def time_outs_of_files(target: Target) -> None:
     """``_timeout`` counts for files as well, and leaves neither temporary files nor processes."""
-    fifo, temporary = target.path("fifo"), target.new_folder("temporary")
+    fifo = target.path("fifo")
     target.ok("mkfifo", QuoteString(fifo))
-    places: dict[str, Any] = {"_temp_dir": temporary, "_env": {"TMPDIR": temporary}, "_timeout": 1}
+    temporary, places = target.temporary_places()
+    places["_timeout"] = 1
     for what, copy in (
         ("put_file", lambda: target.put("nobody reads", fifo, **places)),
         ("get_file", lambda: target.get(fifo, **places)),
@@ -162,5 +161,5 @@ def time_outs_of_files(target: Target) -> None:
         except TimeoutError:
             continue
         raise Broken(f"TimeoutError from {what} of a FIFO without another end", "no error")
-    expect(target.names(temporary), [], "temporary files left")
+    expect(target.temporary_names(temporary), [], "temporary files left")
     target.expect_usable("a time-out of a file")

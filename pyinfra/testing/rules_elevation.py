@@ -78,6 +78,10 @@ def su_user(target: Target) -> None:
     _runs_as(target, "_su_user")
     elevation = target.elevation("_su_user")
     expect(target.line('echo "$HOME"', **elevation.arguments), home_of(target, elevation.user), "the home")
+    # Where the shell does not tell, as busybox does not of its own programs, su is not told either
+    if target.line("command -v sh").startswith("/"):
+        seen = target.line("id -un", **{**elevation.arguments, "_su_shell": "sh"})
+        expect(seen, elevation.user, "the user with a shell's name as _su_shell")
 
 
 @rule(SECTION)

@@ -33,6 +33,13 @@ done
 true"""
 
 
+# Prints what is in the folder that it runs in. ls would show question marks for what it thinks cannot be shown
+_NAMES = """
+for f in * .[!.]* ..?*; do
+    if [ -e "$f" ] || [ -h "$f" ]; then printf '%s\\n' "$f"; fi
+done"""
+
+
 @dataclass(frozen=True, slots=True)
 class Ran:
     """What a command did: whether it succeeded, and its lines."""
@@ -95,11 +102,26 @@ class Target:
         """A path that nothing else uses: its name begins with ``name``."""
         return f"{folder or self.folder}/{name}{'-' if name else ''}{secrets.token_hex(4)}"
 
-    def new_folder(self, name: str = "folder") -> str:
+    def new_folder(self, name: str = "folder", mode: str = "755") -> str:
         """The path of a new, empty folder."""
         path = self.path(name)
-        self.ok("mkdir", QuoteString(path))
+        self.ok("mkdir", QuoteString(path), "&& chmod", mode, QuoteString(path))
         return path
+
+    def temporary_places(self) -> tuple[str, dict[str, Any]]:
+        """A folder for temporary files alone, and arguments that have them put there.
+
+        If a password is needed, the file that tells it is there already.
+        """
+        folder = self.new_folder("temporary", mode="777")
+        # A target's own TMPDIR would go before
+        arguments = {"_temp_dir": folder, "_env": {"TMPDIR": folder}}
+        self.ok("true", **arguments)
+        return folder, arguments
+
+    def temporary_names(self, folder: str) -> list[str]:
+        """What is in such a folder, but for files that tell passwords: those stay until the host is disconnected."""
+        return [name for name in self.names(folder) if "askpass" not in name]
 
     def renew(self) -> None:
         """Disconnect and connect again."""
@@ -188,7 +210,7 @@ class Target:
 
     def names(self, folder: str, **arguments: Any) -> list[str]:
         """What is in a folder, hidden files too, sorted."""
-        return sorted(self.ok("ls -A", QuoteString(folder), **arguments))
+        return sorted(self.ok("cd", QuoteString(folder), _NAMES, **arguments))
 
     # Users
 
@@ -241,7 +263,7 @@ class Target:
         if arguments.get("_sudo_password") or self.arguments.get("_sudo"):
             return True
         as_user = ["-u", QuoteString(arguments["_sudo_user"])] if "_sudo_user" in arguments else []
-        return self.run("sudo -n", *as_user, "true").success
+        return self.run("sudo -n", *as_user, "true 2> /dev/null").success
 
     def _candidates(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Names and arguments of all ways that might work."""
@@ -262,7 +284,7 @@ class Target:
             yield "_dzdo_user", {"_dzdo": True, "_dzdo_user": other}
             # From root alone: anybody else is asked for a password
             if self.is_root:
-                yield "_su_user", {"_su_user": other, "_su_shell": "sh"}
+                yield "_su_user", {"_su_user": other, "_su_shell": "/bin/sh"}
 
     def elevation(self, name: str) -> Elevation:
         """One of the ways to become another user.
