@@ -21,7 +21,6 @@ import stat
 import tempfile
 import termios
 import time
-import tty
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -254,7 +253,6 @@ class ProcessPipe:
     Args:
         argv: program and arguments
         terminal: whether to give it a terminal instead of pipes
-        raw: whether that terminal hands on every byte as it is, to another one at the program's far end
 
     Raises:
         OSError: there is no such program, or it cannot be run
@@ -262,14 +260,14 @@ class ProcessPipe:
 
     _killed: list[ProcessPipe] = []
 
-    def __init__(self, argv: Sequence[str], terminal: bool = False, raw: bool = False) -> None:
+    def __init__(self, argv: Sequence[str], terminal: bool = False) -> None:
         self._hub = gevent.get_hub()
         self._readable = Event()
         self._writable = Event()
         self._status: int | None = None
         self._closed = False
         self._terminal = terminal
-        ours, actions, theirs = self._open_terminal(raw) if terminal else self._open_pipes()
+        ours, actions, theirs = self._open_terminal() if terminal else self._open_pipes()
         self._input, self._outputs = ours[0], dict(zip(ours[1:], (1, 2), strict=False))
         # Where gevent has patched subprocess, its loop takes the status of every child. Elsewhere it must not, as it
         # would take it away from others
@@ -326,14 +324,12 @@ class ProcessPipe:
         return [in_write, out_read, err_read], [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate(theirs)], theirs
 
     @staticmethod
-    def _open_terminal(raw: bool) -> tuple[list[int], list[Any], list[int]]:
+    def _open_terminal() -> tuple[list[int], list[Any], list[int]]:
         """The same for a terminal, which does not echo what we type."""
         ours, theirs = pty.openpty()
         settings = termios.tcgetattr(theirs)
         settings[3] &= ~termios.ECHO
         termios.tcsetattr(theirs, termios.TCSANOW, settings)
-        if raw:
-            tty.setraw(theirs)
         # A session without a terminal gets the first that it opens
         actions: list[Any] = [(os.POSIX_SPAWN_OPEN, 0, os.ttyname(theirs), os.O_RDWR, 0)]
         actions += [(os.POSIX_SPAWN_DUP2, 0, n) for n in (1, 2)]
@@ -460,6 +456,43 @@ class ProcessPipe:
     def _reap(cls) -> None:
         """Fetch the status of programs that were killed: dead they would stay in the table of processes."""
         cls._killed[:] = [pipe for pipe in cls._killed if pipe.exit_status() is None]
+
+
+class PatientPipe:
+    """A pipe whose input waits until the program has said something.
+
+    For programs that hand our terminal on to another one, in a container for instance: what is typed before they have
+    prepared ours is taken for theirs. There an end of file would end the program instead of the command.
+    """
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._heard = Event()
+        self._closes_input = False
+        self.exit_status = pipe.exit_status
+        self.drain = pipe.drain
+
+    def send(self, data: bytes) -> None:
+        self._heard.wait()
+        self._pipe.send(data)
+
+    def close_input(self) -> None:
+        if self._heard.is_set():
+            self._pipe.close_input()
+        else:
+            self._closes_input = True
+
+    def receive(self, seconds: float | None) -> tuple[int, bytes] | None:
+        chunk = self._pipe.receive(seconds)
+        if not self._heard.is_set():
+            self._heard.set()
+            if self._closes_input:
+                self._pipe.close_input()
+        return chunk
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._heard.set()
 
 
 # What comes out of a shell
