@@ -367,10 +367,9 @@ class Host:
         Raises:
             ConnectError: the host cannot be reached any more
         """
-        renew = getattr(self.connector, "reconnect", None)
-        if self.connected and renew is not None:
+        if self.connected and hasattr(self.connector, "reconnect"):
             self.state.epoch += 1
-            renew()
+            self._ask_connector("reconnect")
             return
         self.disconnect()
         self.connect(reason, show_errors=False, raise_exceptions=True)

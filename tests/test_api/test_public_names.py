@@ -128,7 +128,7 @@ def test_importing_patches_nothing_prints_nothing_and_loads_nothing_heavy(import
 
 
 def test_importing_the_api_alone_loads_none_of_the_engine() -> None:
-    code = "import sys, pyinfra.api; print([m for m in sys.modules if m.startswith(('pyinfra.', 'gevent'))])"
+    code = "import sys, pyinfra.api; print([name for name in sys.modules if name.startswith('pyinfra.')])"
     assert in_process(code).strip() == "['pyinfra.version', 'pyinfra.api']"
 
 
