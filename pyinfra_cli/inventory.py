@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.inventory import Inventory
+from pyinfra.connectors.sshconfig import SSHConfigError, load_ssh_config
 from pyinfra.context import ctx_inventory
 
 from .commands import import_if_there
@@ -229,15 +229,11 @@ def _resolves(name: str) -> bool:
     with suppress(OSError, UnicodeError):
         socket.getaddrinfo(name, None)
         return True
-    config_file = os.path.expanduser("~/.ssh/config")
-    if not os.path.isfile(config_file):
-        return False
-    paramiko = import_module("paramiko")
     try:
-        found = paramiko.SSHConfig.from_path(config_file).lookup(name)
-    except (OSError, paramiko.SSHException):
+        return load_ssh_config().names_host(name)
+    except (OSError, SSHConfigError) as error:
+        logger.warning(f"Cannot look up {name} in the SSH configuration: {error}")
         return False
-    return bool(found.get("hostname", name) != name or "proxycommand" in found or "proxyjump" in found)
 
 
 # Limits

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from pyinfra.api.state import BaseStateCallback, StateStage
+from pyinfra.api.state import StateStage
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -34,11 +34,12 @@ def wants_live_line(terminal: Terminal) -> bool:
     return terminal.styled and os.environ.get("PYINFRA_PROGRESS", "").lower() not in ("off", "0", "no", "false")
 
 
-class LiveLine(BaseStateCallback):
+class LiveLine:
     """Shows how many hosts are done and under way, the slowest by name, and the time it takes.
 
-    It is told of the work by :meth:`begin`, :meth:`host_begins`, :meth:`host_ends` and :meth:`end`, some of which the
-    engine's events call. The line is drawn by rich, which is loaded when the first one has been under way for a while.
+    It is told of the work by :meth:`begin`, :meth:`host_begins`, :meth:`host_ends` and :meth:`end`; the engine's events
+    call them too, as it is a callback handler. The line is drawn by rich, which is loaded when the first piece of work
+    has been under way for a while.
 
     Args:
         terminal: where it is shown
@@ -125,31 +126,31 @@ class LiveLine(BaseStateCallback):
 
     # Events of the engine
 
-    def host_before_connect(self, state: State, host: Host) -> None:  # type: ignore[override]
+    def host_before_connect(self, state: State, host: Host) -> None:
         """A host is about to be connected."""
         if state.current_stage == StateStage.Connect:
             self.host_begins(host.name)
 
-    def host_connect(self, state: State, host: Host) -> None:  # type: ignore[override]
+    def host_connect(self, state: State, host: Host) -> None:
         """A host is connected."""
         if state.current_stage == StateStage.Connect:
             self.host_ends(host.name)
 
-    def host_connect_error(self, state: State, host: Host, error: Exception) -> None:  # type: ignore[override]
+    def host_connect_error(self, state: State, host: Host, error: Exception) -> None:
         """A host could not be connected."""
         if state.current_stage == StateStage.Connect:
             self.host_ends(host.name)
 
-    def operation_start(self, state: State, op_hash: str) -> None:  # type: ignore[override]
+    def operation_start(self, state: State, op_hash: str) -> None:
         """An operation begins."""
         if self.by_operation:
             self.begin(", ".join(sorted(state.op_meta[op_hash].names)), len(state.active_hosts))
 
-    def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:  # type: ignore[override]
+    def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:
         """An operation begins on a host."""
         self.host_begins(host.name)
 
-    def operation_host_success(  # type: ignore[override]
+    def operation_host_success(
         self,
         state: State,
         host: Host,
@@ -159,11 +160,11 @@ class LiveLine(BaseStateCallback):
         """An operation has ended on a host."""
         self._operation_ends(state, host, op_hash)
 
-    def operation_host_skipped(self, state: State, host: Host, op_hash: str) -> None:  # type: ignore[override]
+    def operation_host_skipped(self, state: State, host: Host, op_hash: str) -> None:
         """An operation has ended on a host."""
         self._operation_ends(state, host, op_hash)
 
-    def operation_host_error(  # type: ignore[override]
+    def operation_host_error(
         self,
         state: State,
         host: Host,
@@ -179,7 +180,7 @@ class LiveLine(BaseStateCallback):
         if state.op_meta[op_hash].parent_op_hash is None:
             self.host_ends(host.name)
 
-    def operation_end(self, state: State, op_hash: str) -> None:  # type: ignore[override]
+    def operation_end(self, state: State, op_hash: str) -> None:
         """An operation has ended everywhere."""
         if self.by_operation:
             self.end()

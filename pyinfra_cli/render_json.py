@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyinfra.api.state import BaseStateCallback
-
 from .plan import done_operations, names_in_order, operation_title, planned_operations
 from .prints import jsonify
 
@@ -17,13 +15,13 @@ if TYPE_CHECKING:
     from pyinfra.api.state import State, StateOperationMeta
 
 
-class FactCollector(BaseStateCallback):
-    """Keeps the facts that are read: ``values[title][host name]``."""
+class FactCollector:
+    """A callback handler that keeps the facts that are read: ``values[title][host name]``."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
 
-    def host_fact_value(  # type: ignore[override]
+    def host_fact_value(
         self,
         state: State,
         host: Host,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.exceptions import FactProcessError, NestedOperationError
 from pyinfra.api.facts import FactReadError
-from pyinfra.api.state import BaseStateCallback
 
 if TYPE_CHECKING:
     from pyinfra.api.command import PyinfraCommand
@@ -24,8 +23,8 @@ _LINES_OF_FAILURE = 200
 _STRATEGIES = (("_serial", "serial"), ("_run_once", "run once"))
 
 
-class TextRenderer(BaseStateCallback):
-    """Writes what happens to a terminal.
+class TextRenderer:
+    """Writes what happens to a terminal: a callback handler with the methods of ``BaseStateCallback`` that it needs.
 
     Args:
         terminal: where to write
@@ -55,28 +54,28 @@ class TextRenderer(BaseStateCallback):
 
     # Hosts
 
-    def host_connect(self, state: State, host: Host) -> None:  # type: ignore[override]
+    def host_connect(self, state: State, host: Host) -> None:
         """A host is connected."""
         self._say(host, f"{self._connected} ({host.connect_reason})" if host.connect_reason else self._connected)
 
-    def host_connect_error(self, state: State, host: Host, error: Exception) -> None:  # type: ignore[override]
+    def host_connect_error(self, state: State, host: Host, error: Exception) -> None:
         """A host could not be connected."""
         self._say(host, self.terminal.style(str(error), fg="red"))
         if error.__cause__ is not None:
             logger.debug("What led to the error above:", exc_info=error)
 
-    def host_connect_lost(self, state: State, host: Host, error: Exception) -> None:  # type: ignore[override]
+    def host_connect_lost(self, state: State, host: Host, error: Exception) -> None:
         """The connection to a host broke."""
         self._say(host, self.terminal.style(f"Connection lost: {error}", fg="red"))
 
-    def host_warning(self, state: State, host: Host, message: str) -> None:  # type: ignore[override]
+    def host_warning(self, state: State, host: Host, message: str) -> None:
         """Something about a host that people should know."""
         state.increment_warning_counter()
         self._say(host, self.terminal.style(message, fg="yellow"))
 
     # Facts
 
-    def host_fact_loaded(  # type: ignore[override]
+    def host_fact_loaded(
         self,
         state: State,
         host: Host,
@@ -91,7 +90,7 @@ class TextRenderer(BaseStateCallback):
         args = f" ({args_text})" if args_text else ""
         self._say(host, f"{self.terminal.style(how, fg='green')} {fact_name}{args}")
 
-    def host_fact_error(  # type: ignore[override]
+    def host_fact_error(
         self,
         state: State,
         host: Host,
@@ -119,7 +118,7 @@ class TextRenderer(BaseStateCallback):
 
     # Operations
 
-    def operation_start(self, state: State, op_hash: str) -> None:  # type: ignore[override]
+    def operation_start(self, state: State, op_hash: str) -> None:
         """An operation begins: its title."""
         if self.no_wait:
             return
@@ -130,7 +129,7 @@ class TextRenderer(BaseStateCallback):
         name = self.terminal.style(self._names(state, op_hash), bold=True)
         self.terminal.stage(f"Starting {kind}: {name} {args}")
 
-    def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:  # type: ignore[override]
+    def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:
         """An operation begins on a host: a title for one that a callback calls."""
         op_meta = state.op_meta[op_hash]
         if op_meta.parent_op_hash is not None:
@@ -138,7 +137,7 @@ class TextRenderer(BaseStateCallback):
             name = self.terminal.style(self._names(state, op_hash), bold=True)
             self._say(host, f"Starting nested operation: {name}{args}")
 
-    def operation_host_noop(  # type: ignore[override]
+    def operation_host_noop(
         self,
         state: State,
         host: Host,
@@ -149,7 +148,7 @@ class TextRenderer(BaseStateCallback):
         if state.print_noop_info:
             self._say(host, f"{self.terminal.style('noop:', fg='cyan')} {description}")
 
-    def operation_host_command(  # type: ignore[override]
+    def operation_host_command(
         self,
         state: State,
         host: Host,
@@ -169,7 +168,7 @@ class TextRenderer(BaseStateCallback):
         if error is not None and not isinstance(error, NestedOperationError):
             self._say(host, self.terminal.style(self._error_text(state, host, op_hash, error), fg="red"))
 
-    def operation_host_exception(  # type: ignore[override]
+    def operation_host_exception(
         self,
         state: State,
         host: Host,
@@ -187,11 +186,11 @@ class TextRenderer(BaseStateCallback):
             return f"Command timed out after {seconds}s"
         return str(error) or type(error).__name__
 
-    def operation_host_skipped(self, state: State, host: Host, op_hash: str) -> None:  # type: ignore[override]
+    def operation_host_skipped(self, state: State, host: Host, op_hash: str) -> None:
         """An operation had nothing to do."""
         self._say(host, f"{self._no_changes}{self._of_operation(state, op_hash)}")
 
-    def operation_host_success(  # type: ignore[override]
+    def operation_host_success(
         self,
         state: State,
         host: Host,
@@ -203,7 +202,7 @@ class TextRenderer(BaseStateCallback):
         tries = f" on retry {retry_count}" if retry_count else ""
         self._say(host, f"{self._success}{tries}{self._of_operation(state, op_hash)}")
 
-    def operation_host_error(  # type: ignore[override]
+    def operation_host_error(
         self,
         state: State,
         host: Host,
@@ -224,7 +223,7 @@ class TextRenderer(BaseStateCallback):
     def _styled_error(self, text: str, ignored: bool) -> str:
         return self.terminal.style(text, fg="yellow" if ignored else "red")
 
-    def operation_host_retry(  # type: ignore[override]
+    def operation_host_retry(
         self,
         state: State,
         host: Host,
@@ -238,7 +237,7 @@ class TextRenderer(BaseStateCallback):
         text = f"Retrying {self._names(state, op_hash)} (attempt {retry_num}/{max_retries}) after {delay}s..."
         self._say(host, self.terminal.style(text, fg="yellow"))
 
-    def operation_end(self, state: State, op_hash: str) -> None:  # type: ignore[override]
+    def operation_end(self, state: State, op_hash: str) -> None:
         """An operation has ended on all its hosts."""
         if not self.no_wait:
             self.terminal.line()

@@ -195,7 +195,8 @@ class _Run:
             set_spinner(live.spinner)
             # Before the lines that tell of an operation's end, so that it is not drawn again between them
             state.callback_handlers.insert(0, live)
-        if not (options.yes or options.json or isinstance(command, Execute)):
+        changes_by_plan = isinstance(command, (DeployFiles, CallOperation))
+        if changes_by_plan and not (options.yes or options.json):
             state.should_raise_failed_hosts = self._should_stop
 
     # Stages

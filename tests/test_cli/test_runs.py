@@ -378,6 +378,15 @@ def test_hosts_that_cannot_be_reached_are_told_apart(folder: Folder) -> None:
     assert "--> Failed hosts:" not in ended.lines
 
 
+@pytest.mark.parametrize("words", [("fact", "things.Word"), ("exec", "--", "true")])
+def test_facts_and_exec_go_on_without_asking(folder: Folder, words: tuple[str, ...]) -> None:
+    folder.write("hosts.py", "all = [('@fake/a', {'fake_responses': {'x': 5}}), '@fake/b']")
+    ended = folder.run("hosts.py", *words)
+    assert ended.exit_code == 1
+    assert "Go on" not in ended.err
+    assert "    [@fake/b] Loaded fact things.Word" in ended.lines or "    [@fake/b] Success" in ended.lines
+
+
 def test_where_no_host_can_be_reached_the_run_ends(folder: Folder) -> None:
     folder.write("hosts.py", "all = [('@fake', {'fake_responses': {'x': 5}})]")
     ended = folder.run("-y", "hosts.py", "things.say", "x")
