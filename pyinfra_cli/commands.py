@@ -133,6 +133,8 @@ def _deploy_file(word: str, warn: Callable[[str], None], chdir: str | None) -> s
 
 def import_if_there(name: str) -> Any | None:
     """The module of that name, or ``None`` where there is none; errors inside it are the user's to see."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        return None
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

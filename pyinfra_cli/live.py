@@ -143,8 +143,11 @@ class LiveLine:
 
     def operation_start(self, state: State, op_hash: str) -> None:
         """An operation begins."""
-        if self.by_operation:
-            self.begin(", ".join(sorted(state.op_meta[op_hash].names)), len(state.active_hosts))
+        if not self.by_operation:
+            return
+        op_meta = state.op_meta[op_hash]
+        hosts = sum(op_hash in state.ops[host] for host in state.active_hosts)
+        self.begin(", ".join(sorted(op_meta.names)), 1 if op_meta.global_arguments.get("_run_once") else hosts)
 
     def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:
         """An operation begins on a host."""

@@ -20,6 +20,8 @@ def parse(*words: str) -> object:
         (("things.py", "things.say"), "No deploy file: things.say"),
         (("no_such.thing",), "No such module: no_such"),
         (("a.b.c.thing",), "No such module: a.b.c"),
+        (("..up.thing",), "No such module: ..up"),
+        (("./deploy.yml",), "No such module: ./deploy"),
         (("server.nothing",), "No such attribute in module server: nothing"),
         (("fact", "Home"), "Invalid fact: `Home`, should be in the format `module.cls`"),
         (("fact", "a=b"), "Invalid fact: `a=b`, should be in the format `module.cls`"),
