@@ -35,8 +35,10 @@ DEV = [*TEST, "import-linter>=2", "mypy>=1.11", "ruff>=0.8", "types-paramiko", "
 
 # Connectors: the name after the @, and the class that reaches or lists such hosts
 CONNECTORS = [
+    "chroot = pyinfra.connectors.chroot:ChrootConnector",
     "fake = pyinfra.connectors.fake:FakeConnector",
     "local = pyinfra.connectors.local:LocalConnector",
+    "nspawn = pyinfra.connectors.nspawn:NspawnConnector",
     "pipe = pyinfra.connectors.pipe:PipeConnector",
     "ssh = pyinfra.connectors.ssh:SSHConnector",
 ]
