@@ -36,10 +36,15 @@ DEV = [*TEST, "import-linter>=2", "mypy>=1.11", "ruff>=0.8", "types-paramiko", "
 # Connectors: the name after the @, and the class that reaches or lists such hosts
 CONNECTORS = [
     "chroot = pyinfra.connectors.chroot:ChrootConnector",
+    "compose = pyinfra.connectors.compose:ComposeConnector",
+    "docker = pyinfra.connectors.docker:DockerConnector",
+    "dockerssh = pyinfra.connectors.dockerssh:DockerSSHConnector",
     "fake = pyinfra.connectors.fake:FakeConnector",
     "local = pyinfra.connectors.local:LocalConnector",
     "nspawn = pyinfra.connectors.nspawn:NspawnConnector",
     "pipe = pyinfra.connectors.pipe:PipeConnector",
+    "podman = pyinfra.connectors.docker:PodmanConnector",
+    "podmanssh = pyinfra.connectors.dockerssh:PodmanSSHConnector",
     "ssh = pyinfra.connectors.ssh:SSHConnector",
 ]
 

@@ -1,0 +1,263 @@
+"""``@docker/X`` and ``@podman/X``: containers of this machine, and images to make new ones of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pyinfra.api.exceptions import ConnectError, InventoryError
+from pyinfra.api.output import echo, format_text
+
+from .base import DataMeta
+from .engines import Container, described_containers, explain_engine, run_engine, running_containers
+from .session import PatientPipe, Pipe, SessionConnector, SessionData
+from .util import CommandOutput
+
+if TYPE_CHECKING:
+    from pyinfra.api.host import Host
+    from pyinfra.api.state import State
+
+
+class DockerData(SessionData):
+    """The host data that ``@docker`` and ``@podman`` read."""
+
+    docker_identifier: str
+    docker_platform: str
+    docker_architecture: str
+    docker_user: str
+    docker_network: str
+    docker_run_arguments: list[str]
+
+
+_RUN_OPTIONS = {
+    "docker_platform": "--platform",
+    "docker_architecture": "--arch",
+    "docker_network": "--network",
+}
+
+RUN_META = {
+    "docker_platform": DataMeta("Platform to run an image for (--platform), such as linux/arm64"),
+    "docker_architecture": DataMeta("Architecture to run an image for (--arch, which Podman alone has)"),
+    "docker_user": DataMeta("User that commands run as in the container, as name or number; the image's by default"),
+    "docker_network": DataMeta("Network that a container of an image joins (--network)"),
+    "docker_run_arguments": DataMeta("Further arguments for `run`, a list of words such as ['--env', 'A=b']"),
+}
+
+
+class DockerConnector(SessionConnector):
+    """Run in a container of this machine's Docker: ``@docker/CONTAINER``, ``@docker/IMAGE`` or ``@docker``.
+
+    - A container that runs is left running. One that is stopped is started, and stopped again at the end.
+    - Of an image, a new container is made (``docker run -d IMAGE tail -f /dev/null``). At the end it is committed to an
+      image without a name, whose id is printed, and removed. After a failure it is kept as it is, and its id printed.
+    - ``@docker`` alone is all running containers, in groups by image and label: ``image_nginx:1.27``,
+      ``label_role=web``, with ``_`` in place of each ``/``.
+
+    All that Docker's command line needs to know, such as ``DOCKER_HOST`` or a context, it gets from the environment.
+    For example ``pyinfra @docker/debian:12 apt.packages curl update=true``.
+    """
+
+    program = "docker"
+    data_cls: type[Any] = DockerData
+    data_meta = {
+        **SessionConnector.data_meta,
+        "docker_identifier": DataMeta("Name or id of a container, or an image to make one of"),
+        **RUN_META,
+    }
+
+    def __init__(self, state: State, host: Host) -> None:
+        super().__init__(state, host)
+        self.container: Container | None = None
+        # What to do with it at the end: nothing, stop it, or commit and remove it
+        self.at_end = ""
+        # The image that was made of it
+        self._committed: str | None = None
+
+    @classmethod
+    def make_names_data(cls, name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        """Yield the container or image, or without a name all containers that run."""
+        own = f"@{cls.program}"
+        if name is not None:
+            if not name:
+                raise InventoryError(f"{own}/ lacks a container or an image: {own}/NAME; {own} alone is all that run")
+            yield f"{own}/{name}", {"docker_identifier": name}, [own]
+            return
+        for container in running_containers(cls.program):
+            names = [f"image_{container.image}"]
+            names += [f"label_{key}={value}" for key, value in sorted(container.labels.items())]
+            groups = [own, *(group.replace("/", "_") for group in names)]
+            yield f"{own}/{container.name}", {"docker_identifier": container.name}, groups
+
+    # How to get at the engine and at a shell
+
+    @property
+    def identifier(self) -> str:
+        """The container, or the image to make one of."""
+        identifier: str = self.data["docker_identifier"] or self.host.name.partition("/")[2]
+        return identifier
+
+    def run_engine(self, *words: str) -> tuple[int, CommandOutput]:
+        """Run the engine's program with these arguments; returns its exit code and output."""
+        return run_engine(self.program, *words)
+
+    def ask_engine(self, what: str, container: Container) -> list[str]:
+        """The output of ``docker WHAT CONTAINER``, or :class:`ConnectError` with what it said."""
+        code, output = self.run_engine(*what.split(), container.id)
+        if code != 0:
+            said = output.stderr or f"{self.program} {what} ended with exit code {code}"
+            raise ConnectError(explain_engine(self.program, str(container), said))
+        return output.stdout_lines
+
+    def shell_argv(self) -> list[str]:
+        """``docker exec`` with a shell."""
+        if self.container is None:
+            raise ConnectError("Not connected")
+        user = ["--user", self.data["docker_user"]] if self.data["docker_user"] else []
+        return [self.program, "exec", "-i", *user, self.container.id, "sh"]
+
+    def terminal_argv(self) -> list[str]:
+        """The same, in a terminal of the container that is told not to echo what we type."""
+        return [*self.shell_argv(), "-c", 'stty -echo 2> /dev/null; echo; exec "$@"', "sh", "sh"]
+
+    def open_pipe(self, argv: Sequence[str], terminal: bool = False) -> Pipe:
+        """Start a program of the container; one with a terminal gets it from the engine."""
+        if not terminal:
+            return self.start_process(argv)
+        return PatientPipe(self.start_process([*argv[:2], "-it", *argv[3:]], terminal=True))
+
+    def start_process(self, argv: Sequence[str], terminal: bool = False) -> Pipe:
+        """Start the engine's program, wherever it is."""
+        return super().open_pipe(argv, terminal)
+
+    def explain_silence(self, why: str, said: str) -> str:
+        """Why there is no shell, in words about containers."""
+        container = self.container
+        if container is not None and self.at_end == "commit":
+            # One that we have made, and that is about to go if it does not even run
+            _, output = self.run_engine("logs", "--tail", "5", container.id)
+            said = "; it wrote: ".join(filter(None, (said.strip(), output.output)))
+        explained = explain_engine(self.program, self.identifier if container is None else str(container), said)
+        return explained if explained != said.strip() else super().explain_silence(why, said)
+
+    # Connecting
+
+    def inspect(self, identifier: str) -> Container | None:
+        """The container of that name or id; ``None`` if there is none."""
+        code, output = self.run_engine("container", "inspect", identifier)
+        if code == 0:
+            return described_containers(output)[0]
+        if "no such container" in output.stderr.lower():
+            return None
+        raise ConnectError(explain_engine(self.program, identifier, output.stderr))
+
+    def connect(self) -> None:
+        """Find, start or make the container and open the first shell in it, or raise :class:`ConnectError`."""
+        before = self.container
+        self.container = self.begin() if before is None else self._begin_again(before)
+        try:
+            super().connect()
+        except BaseException:
+            if before is None:
+                self._undo()
+            raise
+
+    def begin(self) -> Container:
+        """The container, which runs now; what is to be done with it at the end is noted."""
+        self.at_end = ""
+        container = None if self._committed else self.inspect(self.identifier)
+        if container is None:
+            container = self._run_image(self._committed or self.identifier)
+            self.at_end = "commit"
+        elif not container.is_running:
+            self.ask_engine("start", container)
+            self.at_end = "stop"
+        return container
+
+    def _begin_again(self, container: Container) -> Container:
+        """The same container after a disconnection in the middle of a run."""
+        found = self.inspect(container.id)
+        if found is None:
+            raise ConnectError(explain_engine(self.program, str(container), "No such container"))
+        if not found.is_running:
+            self.ask_engine("start", found)
+        return found
+
+    def _run_image(self, image: str) -> Container:
+        options = []
+        for key, option in _RUN_OPTIONS.items():
+            if self.data[key]:
+                options += [option, self.data[key]]
+        options += self.data["docker_run_arguments"] or []
+        code, output = self.run_engine("run", "-d", *options, image, "tail", "-f", "/dev/null")
+        identifier = output.stdout_lines[-1].strip() if output.stdout_lines else ""
+        if code != 0:
+            if identifier:
+                # Made, but it would not start
+                self.run_engine("rm", "-f", identifier)
+            raise ConnectError(explain_engine(self.program, image, output.stderr))
+        return Container(identifier, "", image, {}, True)
+
+    def _undo(self) -> None:
+        """Leave things as they were before :meth:`connect`, which failed."""
+        container, self.container = self.container, None
+        if container is not None and self.at_end:
+            self.run_engine(*(["stop"] if self.at_end == "stop" else ["rm", "-f"]), container.id)
+
+    def reconnect(self) -> None:
+        """Begin the session anew in the same container."""
+        super().disconnect()
+        super().connect()
+
+    # Disconnecting
+
+    def disconnect(self) -> None:
+        """End the shells, and what was begun with the container, unless the run goes on."""
+        if self.container is None:
+            return
+        try:
+            super().disconnect()
+        finally:
+            if not self._is_underway():
+                container, self.container = self.container, None
+                self._finish(container)
+
+    def _is_underway(self) -> bool:
+        """Whether the run goes on after this, so that the connection is to come back."""
+        stage = self.state.current_stage.name
+        return stage in ("Prepare", "Execute") or (self.state.is_executing and stage != "Disconnect")
+
+    def _finish(self, container: Container) -> None:
+        if self.at_end == "commit":
+            self._finish_image(container)
+        elif self.at_end == "stop":
+            self.ask_engine("stop", container)
+            self._say("docker build complete, container stopped again:", container.short_id)
+        elif self.host not in self.state.failed_hosts:
+            self._say("docker build complete, container left running:", container.short_id)
+
+    def _finish_image(self, container: Container) -> None:
+        are_done = [data.operation_meta.is_complete() for data in self.state.ops[self.host].values()]
+        if self.host in self.state.failed_hosts or (any(are_done) and not all(are_done)):
+            rest = f"(`{self.program} rm -f {container.short_id}` removes it)"
+            self._say("not all went well: nothing is committed, and the container is kept:", container.short_id, rest)
+            return
+        if are_done and not any(are_done):
+            self.ask_engine("rm -f", container)
+            self._say("no operation was run: nothing is committed, container removed:", container.short_id)
+            return
+        self._committed = self.ask_engine("commit", container)[-1].strip().removeprefix("sha256:")[:12]
+        self.ask_engine("rm -f", container)
+        self._say("docker build complete, image ID:", self._committed)
+
+    def _say(self, what: str, identifier: str, more: str = "") -> None:
+        words = [what, format_text(identifier, bold=True), more]
+        echo(f"{self.host.print_prefix}{' '.join(filter(None, words))}", err=True)
+
+
+class PodmanConnector(DockerConnector):
+    """The same with this machine's Podman: ``@podman/CONTAINER``, ``@podman/IMAGE`` or ``@podman``.
+
+    For example ``pyinfra @podman/debian:12 apt.packages curl update=true``.
+    """
+
+    program = "podman"

@@ -1,0 +1,219 @@
+"""``@dockerssh/HOST:X`` and ``@podmanssh/HOST:X``: containers of hosts that are reached by SSH."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from gevent.lock import RLock
+
+from pyinfra.api.command import QuoteString, StringCommand
+from pyinfra.api.exceptions import ConnectError, InventoryError
+
+from .base import DataMeta
+from .docker import RUN_META, DockerConnector
+from .engines import Container, explain_engine, explain_missing
+from .session import Pipe, SessionConnector, SessionData
+from .ssh import SSHConnector
+from .util import CommandOutput
+
+if TYPE_CHECKING:
+    from pyinfra.api.host import Host
+    from pyinfra.api.state import State
+
+logger = logging.getLogger("pyinfra")
+
+# The connectors that the warning was given for
+_warned: set[str] = set()
+
+
+class _Login:
+    """The log-in to one host that its containers share; more than one if the host refuses to serve so many on one."""
+
+    def __init__(self) -> None:
+        self._open: list[SSHConnector] = []
+        self._lock = RLock()
+        self._users = 0
+        # Why nobody can be served any more
+        self.failure: ConnectError | None = None
+
+    def enter(self, ssh: SSHConnector) -> None:
+        """Have one user more, who brings what can log in; :class:`ConnectError` if that failed, even for another."""
+        with self._lock, self._noting_failure():
+            if self.failure is not None:
+                raise ConnectError(str(self.failure))
+            if not self._open:
+                self._add(ssh)
+            self._users += 1
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except ConnectError as error:
+            self.failure = error
+            raise
+
+    def _add(self, ssh: SSHConnector) -> SSHConnector:
+        # Its own shell serves only what is asked of the engine now and then
+        ssh.opens_ahead = False
+        ssh.connect()
+        self._open.append(ssh)
+        return ssh
+
+    def leave(self) -> bool:
+        """Have one user less, and log out with the last; tells whether it was that."""
+        self._users -= 1
+        if self._users:
+            return False
+        while self._open:
+            self._open.pop().disconnect()
+        return True
+
+    def run(self, command: StringCommand) -> tuple[bool, CommandOutput]:
+        """Run a command on the host."""
+        with self._noting_failure():
+            return self._open[0].run_shell_command(command, False, False)
+
+    def open_pipe(self, argv: Sequence[str], terminal: bool) -> Pipe:
+        """A pipe to a program on the host."""
+        with self._noting_failure():
+            for ssh in reversed(self._open):
+                with suppress(OSError):  # it serves enough already
+                    return ssh.open_pipe(argv, terminal)
+            with self._lock:
+                first = self._open[0]
+                return self._add(SSHConnector(first.state, first.host)).open_pipe(argv, terminal)
+
+
+_logins: WeakKeyDictionary[State, dict[str, _Login]] = WeakKeyDictionary()
+
+
+class DockerSSHData(SessionData):
+    """The host data that ``@dockerssh`` and ``@podmanssh`` read, beyond those of ``@ssh``."""
+
+    docker_image: str
+    docker_container_id: str
+    docker_platform: str
+    docker_architecture: str
+    docker_user: str
+    docker_network: str
+    docker_run_arguments: list[str]
+
+
+class DockerSSHConnector(DockerConnector):
+    """Run in a container of a host reached by SSH: ``@dockerssh/HOST:CONTAINER``, ``@dockerssh/HOST:IMAGE``.
+
+    Containers and images are treated as ``@docker`` treats them; the container that the data ``docker_container_id``
+    names is committed and removed at the end as if it had been made of an image. The data of ``@ssh`` say how to
+    log in. The containers of one host share its log-in.
+
+    For example ``pyinfra @dockerssh/build.example.com:debian:12 apt.packages curl update=true``.
+    """
+
+    data_cls = DockerSSHData
+    data_meta = {
+        **SessionConnector.data_meta,
+        "docker_image": DataMeta("Name or id of a container, or an image to make one of"),
+        "docker_container_id": DataMeta("Name or id of a container to commit and remove at the end"),
+        **RUN_META,
+    }
+    name = "dockerssh"
+
+    def __init__(self, state: State, host: Host) -> None:
+        super().__init__(state, host)
+        self._ssh = SSHConnector(state, host)
+        self._login: _Login | None = None
+
+    @classmethod
+    def make_names_data(cls, name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        """Yield the container or image."""
+        own = f"@{cls.name}"
+        # An address of IPv6 stands in brackets
+        host, _, image = (name or "").partition("]:" if name and name.startswith("[") else ":")
+        if not host or not image:
+            raise InventoryError(f"{own} needs a host and a container or image there: {own}/HOST:IMAGE, not {name!r}")
+        if cls.name not in _warned:
+            _warned.add(cls.name)
+            logger.warning("The %s connector is in beta!", own)
+        yield f"{own}/{name}", {"ssh_hostname": host.lstrip("["), "docker_image": image}, [own]
+
+    @property
+    def identifier(self) -> str:
+        """The container, or the image to make one of."""
+        identifier: str = self.data["docker_container_id"] or self.data["docker_image"]
+        return identifier
+
+    def begin(self) -> Container:
+        """The container, which runs now; one that ``docker_container_id`` names is committed at the end, too."""
+        named = self.data["docker_container_id"]
+        if named and self.inspect(named) is None:
+            raise ConnectError(explain_engine(self.program, named, "No such container"))
+        container = super().begin()
+        if named:
+            self.at_end = "commit"
+        return container
+
+    # How to get at the engine
+
+    def _joined(self) -> _Login:
+        if self._login is None:
+            raise ConnectError("Not connected")
+        return self._login
+
+    def run_engine(self, *words: str) -> tuple[int, CommandOutput]:
+        """Run the engine's program on the host; returns its exit code, if not 0 then 1, and its output."""
+        command = StringCommand(self.program, *map(QuoteString, words))
+        success, output = self._joined().run(command)
+        if not success and f"{self.program}: not found" in output.stderr.replace("command not found", "not found"):
+            raise ConnectError(explain_missing(self.program, str(self._ssh.data["ssh_hostname"] or self.host.name)))
+        return int(not success), output
+
+    def start_process(self, argv: Sequence[str], terminal: bool = False) -> Pipe:
+        """Start the engine's program on the host."""
+        return self._joined().open_pipe(argv, terminal)
+
+    # Connecting
+
+    def connect(self) -> None:
+        """Log in, unless another container of the host has, and go on as with a container of this machine."""
+        if self._login is None:
+            logins = _logins.setdefault(self.state, {})
+            key = repr(self._ssh.data)
+            if key not in logins or logins[key].failure is not None:
+                logins[key] = _Login()
+            login = logins[key]
+            login.enter(self._ssh)
+            self._login = login
+        try:
+            super().connect()
+        except BaseException:
+            self._leave()
+            raise
+
+    def disconnect(self) -> None:
+        """End with the container, and log out if no other container of the host needs that any more."""
+        try:
+            super().disconnect()
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        login, self._login = self._login, None
+        if login is not None and login.leave():
+            logins = _logins[self.state]
+            for key in [key for key, other in logins.items() if other is login]:
+                del logins[key]
+
+
+class PodmanSSHConnector(DockerSSHConnector):
+    """The same with the host's Podman: ``@podmanssh/HOST:CONTAINER``, ``@podmanssh/HOST:IMAGE``.
+
+    For example ``pyinfra @podmanssh/build.example.com:debian:12 apt.packages curl update=true``.
+    """
+
+    program = "podman"
+    name = "podmanssh"
