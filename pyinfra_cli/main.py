@@ -9,15 +9,7 @@ import click
 from click.core import ParameterSource
 
 from . import prepare_process
-from .options import Options, TitledCommand, option
-
-RUN = "What is run, and where"
-INPUT = "Configuration and data"
-ELEVATION = "Privileges and shell"
-STRATEGY = "Strategy"
-SSH = "SSH"
-OUTPUT = "Output"
-ABOUT = "About"
+from .options import ABOUT, ELEVATION, INPUT, OUTPUT, RUN, SSH, STRATEGY, Options, TitledCommand, option
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -140,7 +132,7 @@ def cli(ctx: click.Context, /, **values: Any) -> None:
       pyinfra inventory.py deploy.py
       pyinfra web1,web2 --sudo -y server.service nginx running=true
       pyinfra @local exec -- uname -a
-      pyinfra @docker/debian:12 fact server.LinuxName
+      pyinfra @ssh/web1 --user admin fact server.LinuxName
     """
     given = frozenset(
         name

@@ -64,16 +64,27 @@ class TitledOption(click.Option):
         self.title = title
 
 
+RUN = "What is run, and where"
+INPUT = "Configuration and data"
+STRATEGY = "Strategy"
+ELEVATION = "Privileges and shell"
+SSH = "SSH"
+OUTPUT = "Output"
+ABOUT = "About"
+# As the help shows them
+TITLES = (RUN, INPUT, STRATEGY, ELEVATION, SSH, OUTPUT, ABOUT)
+
+
 class TitledCommand(click.Command):
-    """A command whose help shows its options under their titles, in the order in which they are declared."""
+    """A command whose help shows its options under their titles."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one definition list per title."""
-        titles: dict[str, list[tuple[str, str]]] = {}
+        titles: dict[str, list[tuple[str, str]]] = {title: [] for title in TITLES}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
-                titles.setdefault(getattr(parameter, "title", "Other"), []).append(record)
+            if record is not None and isinstance(parameter, click.Option):
+                titles[getattr(parameter, "title", ABOUT)].append(record)
         for title, records in titles.items():
             with formatter.section(title):
                 formatter.write_dl(records)
