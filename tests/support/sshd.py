@@ -178,7 +178,12 @@ class SSHServer:
 
     def close(self) -> None:
         """Stop the server and remove its users and files."""
-        self.stop()
+        try:
+            self.stop()
+        finally:
+            self._remove_users()
+
+    def _remove_users(self) -> None:
         for user in self.users:
             subprocess.run(["userdel", "--force", user.name], check=False, capture_output=True)
             subprocess.run(["groupdel", user.name], check=False, capture_output=True)
