@@ -133,7 +133,7 @@ KILL = _script(r"""
     kill -s STOP $tree 2> /dev/null
     kill -s TERM $tree 2> /dev/null
     kill -s CONT $tree 2> /dev/null
-    for i in 1 2 3 4 5; do
+    for i in 1 2 3 4 5 6 7 8; do
         tree=$(find_tree $1 "$tree")
         [ -n "$tree" ] || exit 0
         sleep 0.1 2> /dev/null || { sleep 1; break; }
@@ -198,8 +198,9 @@ PUT = _script(r"""
     case $way in
         new) chmod "=rw" "$t" && mv -f "$t" "$f";;
         # A file that is a mount point cannot be renamed onto
-        replace) mv -f "$t" "$f" 2> /dev/null || cat "$t" > "$f";;
-        copy) cat "$t" > "$f";;
+        replace) mv -f "$t" "$f" 2> /dev/null || cp "$t" "$f";;
+        # Not by cat: a signal does not get yash out of opening a FIFO
+        copy) cp "$t" "$f";;
     esac
     finish $?
 """)
@@ -1311,14 +1312,15 @@ class SessionConnector(BaseConnector):
         for command, given in commands:
             arguments: Any = given.copy()
             extract_control_arguments(arguments)
-            if print_input or _is_elevated(arguments) or arguments.get("_shell_executable", "sh") != "sh":
+            direct = not _is_elevated(arguments) and _is_plain(command, arguments)
+            if print_input or not direct:
                 text = self._command_line(command, arguments, print_input)
-            if not _is_elevated(arguments) and arguments.get("_shell_executable", "sh") == "sh":
-                # The shell that reads this is what would be started for it
+            if direct:
                 text = self._command_line(command, {**arguments, "_shell_executable": None}, False)
             texts.append(text)
         replies = [Reply(self.host.print_prefix if print_output else None) for _ in commands]
-        codes = self._connected().ask(texts, replies, self._killing(commands[0][1]))
+        elevated = next((arguments for _, arguments in commands if _is_elevated(arguments)), {})
+        codes = self._connected().ask(texts, replies, self._killing(elevated))
         return [(code, CommandOutput(reply.lines)) for code, reply in zip(codes, replies, strict=True)]
 
     def _connected(self) -> ShellSession:
@@ -1467,8 +1469,16 @@ def _is_elevated(arguments: Any) -> bool:
 
 def _starts_in_background(command: StringCommand | str) -> bool:
     """Whether a command may leave a process behind, which would go on writing to the shell that facts share."""
-    text = command if isinstance(command, str) else command.get_raw_value()
-    return re.search(r"(?<![&>|<\\])&(?![&>])", text) is not None
+    return re.search(r"(?<![&>|<\\])&(?![&>])", _raw(command)) is not None
+
+
+def _is_plain(command: StringCommand | str, arguments: Any) -> bool:
+    """Whether the shell that facts share can run a command itself, instead of starting another one for it."""
+    return arguments.get("_shell_executable", "sh") == "sh" and not re.search(r"trap|\$[$0]", _raw(command))
+
+
+def _raw(command: StringCommand | str) -> str:
+    return command if isinstance(command, str) else command.get_raw_value()
 
 
 def _standard_input(stdin: Any) -> Callable[[_Input], None] | None:
