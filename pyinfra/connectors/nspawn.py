@@ -164,8 +164,10 @@ class NspawnConnector(SessionConnector):
         program = _require("systemd-nspawn", "systemd-container")
         # pyinfra may run without systemd: there is nobody to register with, and no unit to make. The first process is
         # nspawn's own, which takes the status of orphans
+        # /tmp is the tree's own, so that what lies there outlives a connection that is begun anew
+        setting = ["env", "SYSTEMD_NSPAWN_TMPFS_TMP=0", program, "-D", directory]
         options = ["--quiet", "--register=no", "--keep-unit", "--console=pipe", "--as-pid2"]
-        argv = [program, "-D", directory, *options, *(self.data["nspawn_arguments"] or []), "/bin/sh", "-c", _KEEPER]
+        argv = [*setting, *options, *(self.data["nspawn_arguments"] or []), "/bin/sh", "-c", _KEEPER]
         keeper = self._keeper = ProcessPipe(argv)
         said = {1: b"", 2: b""}
         deadline = time.monotonic() + self.state.config.CONNECT_TIMEOUT

@@ -124,9 +124,8 @@ class Target:
         return [name for name in self.names(folder) if "askpass" not in name]
 
     def renew(self) -> None:
-        """Disconnect and connect again."""
-        self.host.disconnect()
-        self.host.connect(raise_exceptions=True)
+        """Begin the connection anew."""
+        self.host.reconnect()
 
     # Commands
 

@@ -18,13 +18,12 @@ _FILES = {
 }
 
 
-@contextmanager
-def busybox_root(folder: Path) -> Iterator[Path]:
-    """The root file system, in ``folder``; its ``/proc`` is unmounted at the end. Needs root."""
+def make_busybox_root(folder: Path) -> Path:
+    """The root file system, in ``folder``, with nothing mounted there. Needs root."""
     busybox = shutil.which("busybox")
     assert busybox is not None, "busybox-static is not installed"
     root = folder / "root"
-    for name in ("bin", "etc", "dev", "proc", "root", "tmp"):
+    for name in ("bin", "etc", "dev", "proc", "root", "sys", "tmp", "usr", "var"):
         (root / name).mkdir(parents=True)
     root.chmod(0o755)
     (root / "tmp").chmod(0o1777)
@@ -37,6 +36,13 @@ def busybox_root(folder: Path) -> Iterator[Path]:
     for name, numbers in _DEVICES.items():
         os.mknod(root / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(*numbers))
         (root / "dev" / name).chmod(0o666)
+    return root
+
+
+@contextmanager
+def busybox_root(folder: Path) -> Iterator[Path]:
+    """The same with a ``/proc``, which is unmounted at the end."""
+    root = make_busybox_root(folder)
     subprocess.run(["mount", "-t", "proc", "proc", str(root / "proc")], check=True)
     try:
         yield root
