@@ -75,13 +75,14 @@ def _targets(outcome: Outcome, versions: dict[str, str]) -> list[dict[str, Any]]
 
 
 def as_json(outcomes: list[Outcome], versions: dict[str, str], machine: dict[str, Any]) -> dict[str, Any]:
-    """Every run of every measure, and the targets."""
+    """Every run of every measure, and the targets; executables are called ``this`` and ``other``, paths stay out."""
+    names = dict(zip(versions, ("this", "other"), strict=False))
     works = []
     for outcome in outcomes:
         measures = [
             {
                 "label": label,
-                "executable": executable or None,
+                "executable": names.get(executable),
                 "median_seconds": Median.of(samples).seconds,
                 "median_bytes": Median.of(samples).memory,
                 "runs": [
@@ -91,13 +92,14 @@ def as_json(outcomes: list[Outcome], versions: dict[str, str], machine: dict[str
             for label, by_executable in outcome.samples.items()
             for executable, samples in by_executable.items()
         ]
+        targets = [{**target, "executable": names[target["executable"]]} for target in _targets(outcome, versions)]
         works.append(
             {
                 "name": outcome.work.name,
                 "title": outcome.work.title,
                 "failure": outcome.failure or None,
                 "measures": measures,
-                "targets": _targets(outcome, versions),
+                "targets": targets,
             }
         )
-    return {"machine": machine, "versions": versions, "works": works}
+    return {"machine": machine, "versions": {names[path]: text for path, text in versions.items()}, "works": works}

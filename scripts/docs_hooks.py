@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from docs_markdown import markdown_of
 
 SECTIONS = {"operations": pyinfra.operations, "facts": pyinfra.facts}
+FIGURES = Path(__file__).parent.parent / "benchmarks" / "figures.json"
 # In a process of its own: loading the command line prepares the process for gevent
 READ_COMMAND_LINE = """
 import click, json
@@ -171,6 +172,48 @@ def connector_data() -> str:
     return "\n".join(lines)
 
 
+def contract_rules() -> str:
+    """The rules of the connector contract, by section, as the checks have them."""
+    from pyinfra.testing.contract import RULES
+
+    sections: dict[str, list[str]] = {}
+    for rule in RULES.values():
+        sections.setdefault(rule.section, []).append(f"- {rule.sentence}")
+    return "\n\n".join(f"### {title}\n\n" + "\n".join(rules) for title, rules in sections.items())
+
+
+def _figure(measure: dict[str, Any]) -> str:
+    """One row of figures."""
+    seconds = sorted(run["seconds"] for run in measure["runs"])
+    digits = 4 if measure["median_seconds"] < 0.1 else 2
+    spread = f"{seconds[0]:.{digits}f} – {seconds[-1]:.{digits}f}"
+    memory = measure["median_bytes"] / 1_000_000
+    return f"| {measure['label']} | {measure['median_seconds']:.{digits}f} s | {spread} s | {memory:.0f} MB |"
+
+
+def figures() -> str:
+    """What the benchmarks last measured, from the file that they wrote."""
+    measured = json.loads(FIGURES.read_text(encoding="utf-8"))
+    machine = measured["machine"]
+    lines = [
+        f"Measured on {machine['when'][:10]} on a machine with {machine['cores']} cores ({machine['processor']}), "
+        f"Python {machine['python']}, {len(measured['works'][0]['measures'][0]['runs'])} runs each.",
+        "",
+    ]
+    for work in measured["works"]:
+        lines += [f"### {work['name']}: {work['title']}", ""]
+        lines += ["| | median | least – most | memory |", "| --- | --- | --- | --- |"]
+        lines += [_figure(measure) for measure in work["measures"] if measure["executable"] != "other"]
+        lines.append("")
+        for target in work["targets"]:
+            lines.append(
+                f"- {target['text']}: {target['value']:.3g} {target['unit']} "
+                f"({'at most' if target['reached'] else 'should be at most'} {target['limit']:g} {target['unit']})"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "operations": lambda: module_links("operations"),
     "facts": lambda: module_links("facts"),
@@ -178,6 +221,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "config_keys": config_keys,
     "command_line": command_line,
     "connector_data": connector_data,
+    "contract_rules": contract_rules,
+    "figures": figures,
 }
 
 
