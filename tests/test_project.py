@@ -18,7 +18,10 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("pyinfra", "pyinfra_cli")
 LONGEST_FILE = 450
 # Longer ones, and why
-LONG_FILES: dict[str, str] = {}
+LONG_FILES = {
+    "pyinfra/connectors/session.py": "one file, since it is offered upstream as it is, with any one connector over it",
+    "pyinfra/connectors/util.py": "the public names of one module, all about how a command's arguments become shell",
+}
 
 # Public names of pyinfra 3.10, by module, that these two may use: so they work unchanged inside it
 PORTABLE_FILES = ("pyinfra/connectors/session.py", "pyinfra/connectors/pipe.py")
