@@ -61,6 +61,7 @@ class Outcome:
 
 def _hold(rule: Rule, target: Target) -> None:
     """Hold a connector to one rule; whatever goes wrong is :class:`Broken`, but for :class:`NotApplicable`."""
+    __tracebackhide__ = True
     try:
         with gevent.Timeout(_RULE_SECONDS):
             rule.check(target)
@@ -164,6 +165,7 @@ def _as_test(rule: Rule) -> Callable[..., None]:
     """A rule as a method that pytest collects."""
 
     def test(self: ConnectorContract, record_property: Callable[[str, object], None]) -> None:
+        __tracebackhide__ = True
         try:
             _hold(rule, self._target)
         except NotApplicable as error:

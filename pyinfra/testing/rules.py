@@ -74,6 +74,7 @@ def rule(section: str) -> Callable[[Callable[[Target], None]], Callable[[Target]
 
 def expect(seen: Any, expected: Any, what: str = "") -> None:
     """Raise :class:`Broken` unless both are equal; ``what`` says of what they are."""
+    __tracebackhide__ = True
     if seen != expected:
         prefix = f"{what}: " if what else ""
         raise Broken(f"{prefix}{shown(expected)}", shown(seen))
@@ -81,6 +82,7 @@ def expect(seen: Any, expected: Any, what: str = "") -> None:
 
 def expect_in(seen: Any, expected: Collection[Any], what: str = "") -> None:
     """Raise :class:`Broken` unless ``seen`` is one of ``expected``."""
+    __tracebackhide__ = True
     if seen not in expected:
         prefix = f"{what}: " if what else ""
         raise Broken(f"{prefix}one of {shown(list(expected))}", shown(seen))
@@ -88,5 +90,6 @@ def expect_in(seen: Any, expected: Collection[Any], what: str = "") -> None:
 
 def expect_true(fact: Any, expected: str, seen: Any) -> None:
     """Raise :class:`Broken` unless ``fact`` is true."""
+    __tracebackhide__ = True
     if not fact:
         raise Broken(expected, seen)

@@ -49,6 +49,9 @@ def exit_codes(target: Target) -> None:
     """A command's exit code is its own, from 0 to 255."""
     for code in (0, 1, 2, 3, 42, 100, 124, 125, 126, 127, 128, 129, 137, 143, 200, 253, 254, 255):
         target.expect_code(code, f"exit {code}")
+        others = [other for other in range(256) if other != code]
+        ran = target.run(f"exit {code}", _success_exit_codes=others)
+        expect(ran.success, False, f"success of exit {code}, all other exit codes allowed")
     target.expect_code(127, "/nonexistent/program")
 
 

@@ -19,7 +19,7 @@ TIMEOUTS = "Time-outs and processes"
 # What a command could change for the next one. What differs from one channel to the next anyway is left out
 _SURROUNDINGS = """
 pwd; umask; trap; echo "$-"; ulimit -f; ulimit -c
-env | sed '/^_=/d; /^SUDO_COMMAND=/d; /^SSH_AUTH_SOCK=/d; /^PYINFRA/d; /^SUDO_ASKPASS=/d' | sort
+env | sed '/^_=/d; /^SUDO_COMMAND=/d; /^SSH_AUTH_SOCK=/d; /^SUDO_ASKPASS=/d; /^PY[IT][NE]/d' | sort
 set | sed -n '/^CONTRACT_/p'
 command -v contract_function; alias contract_alias 2> /dev/null
 [ -t 0 ] || echo no terminal; cat; echo end"""
