@@ -606,6 +606,13 @@ class Reply:
         """All lines."""
         return "\n".join(line.line for line in self.lines)
 
+    def output(self, code: int) -> CommandOutput:
+        """All of it, with the exit code where there is a place for that."""
+        output = CommandOutput(self.lines)
+        with suppress(AttributeError):
+            output.exit_code = code
+        return output
+
 
 class _Shell:
     """An open pipe to a program, and what has come out of it so far."""
@@ -815,15 +822,19 @@ class ShellSession:
         shell.pipe.close()
 
     def _forget(self, shell: _Shell) -> None:
-        greenlet = self._ending.pop(shell)
-        greenlet.kill()
-        shell.pipe.close()
+        greenlet = self._ending.pop(shell, None)
+        if greenlet is not None:
+            greenlet.kill()
+            shell.pipe.close()
 
     def close(self) -> None:
         """End all shells, and what still runs in them."""
         self.kill_running()
         self._killers.join(_KILL_SECONDS)
-        gevent.joinall(list(self._ending.values()), timeout=_END_SECONDS)
+        # What a shell left behind is spared if the shell itself has ended
+        deadline = time.monotonic() + _END_SECONDS
+        while any(shell.pipe.exit_status() is None for shell in self._ending) and time.monotonic() < deadline:
+            gevent.sleep(0.002)
         for shell in list(self._ending):
             self._forget(shell)
         self._close_spares()
@@ -1214,11 +1225,10 @@ class SessionConnector(BaseConnector):
         if self.session is None:
             return
         try:
-            for key, value in list(self.host.connector_data.items()):
-                if isinstance(value, str) and "/pyinfra-sudo-askpass-" in value:
-                    del self.host.connector_data[key]
-                    with suppress(ConnectError, OSError):
-                        self.session.run(f"rm -f {shlex.quote(value)}", Reply(), seconds=_KILL_SECONDS)
+            # Hosts that know of these files have removed them before
+            for path in _askpass_paths(self.host.connector_data):
+                with suppress(ConnectError, OSError):
+                    self.session.run(f"rm -f {shlex.quote(path)}", Reply(), seconds=_KILL_SECONDS)
         finally:
             self.session.close()
             self.session = None
@@ -1252,10 +1262,9 @@ class SessionConnector(BaseConnector):
             line = self._command_line(command, arguments, print_input)
             reply = Reply(prefix)
             code = self._run(line, reply, write, None, controls.get("_timeout"), arguments, terminal)
-            return code, CommandOutput(reply.lines)
+            return code, reply.output(code)
 
         code, output = execute_command_with_sudo_retry(self.host, arguments, execute)
-        output.exit_code = code
         return code in (controls.get("_success_exit_codes") or [0]), output
 
     def run_fact_commands(
@@ -1319,9 +1328,9 @@ class SessionConnector(BaseConnector):
                 text = self._command_line(command, {**arguments, "_shell_executable": None}, False)
             texts.append(text)
         replies = [Reply(self.host.print_prefix if print_output else None) for _ in commands]
-        elevated = next((arguments for _, arguments in commands if _is_elevated(arguments)), {})
+        elevated: Any = next((arguments for _, arguments in commands if _is_elevated(arguments)), {})
         codes = self._connected().ask(texts, replies, self._killing(elevated))
-        return [(code, CommandOutput(reply.lines)) for code, reply in zip(codes, replies, strict=True)]
+        return [(code, reply.output(code)) for code, reply in zip(codes, replies, strict=True)]
 
     def _connected(self) -> ShellSession:
         if self.session is None:
@@ -1452,7 +1461,7 @@ class SessionConnector(BaseConnector):
             reply = Reply()
             line = self._command_line(script, arguments, False)
             code = self._run(line, reply, write, take, controls.get("_timeout"), arguments)
-            return code, CommandOutput(reply.lines)
+            return code, reply.output(code)
 
         code, output = execute_command_with_sudo_retry(self.host, arguments, execute)
         if code:
@@ -1460,6 +1469,14 @@ class SessionConnector(BaseConnector):
 
 
 _NO_PART_OF_KILLING = ("_chdir", "_env", "_shell_executable", "_stdin", "_timeout", "_get_pty", "_success_exit_codes")
+
+
+def _askpass_paths(data: Any) -> list[str]:
+    """The paths of files with passwords that are noted somewhere in a host's connector data."""
+    if isinstance(data, str):
+        return [data] if "/pyinfra-sudo-askpass-" in data else []
+    values = data.values() if isinstance(data, dict) else data if isinstance(data, (list, tuple, set)) else ()
+    return [path for value in values for path in _askpass_paths(value)]
 
 
 def _is_elevated(arguments: Any) -> bool:
