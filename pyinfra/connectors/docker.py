@@ -9,7 +9,7 @@ from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo, format_text
 
 from .base import DataMeta
-from .engines import Container, described_containers, explain_engine, run_engine, running_containers
+from .engines import Container, advice_on, described_containers, explain_engine, run_engine, running_containers
 from .session import PatientPipe, Pipe, SessionConnector, SessionData
 from .util import CommandOutput
 
@@ -131,13 +131,9 @@ class DockerConnector(SessionConnector):
 
     def explain_silence(self, why: str, said: str) -> str:
         """Why there is no shell, in words about containers."""
-        container = self.container
-        if container is not None and self.at_end == "commit":
-            # One that we have made, and that is about to go if it does not even run
-            _, output = self.run_engine("logs", "--tail", "5", container.id)
-            said = "; it wrote: ".join(filter(None, (said.strip(), output.output)))
-        explained = explain_engine(self.program, self.identifier if container is None else str(container), said)
-        return explained if explained != said.strip() else super().explain_silence(why, said)
+        if advice_on(said) is None:
+            return super().explain_silence(why, said)
+        return explain_engine(self.program, str(self.container), said)
 
     # Connecting
 
@@ -156,9 +152,12 @@ class DockerConnector(SessionConnector):
         self.container = self.begin() if before is None else self._begin_again(before)
         try:
             super().connect()
-        except BaseException:
+        except BaseException as error:
+            why = self._why_ended() if isinstance(error, ConnectError) else ""
             if before is None:
                 self._undo()
+            if why:
+                raise ConnectError(why) from error
             raise
 
     def begin(self) -> Container:
@@ -196,6 +195,19 @@ class DockerConnector(SessionConnector):
                 self.run_engine("rm", "-f", identifier)
             raise ConnectError(explain_engine(self.program, image, output.stderr))
         return Container(identifier, "", image, {}, True)
+
+    def _why_ended(self) -> str:
+        """Why a new container does not run any more; empty if it does, or is none."""
+        container = self.container if self.at_end == "commit" else None
+        found = self.inspect(container.id) if container is not None else None
+        if container is None or found is None or found.is_running:
+            return ""
+        _, output = self.run_engine("logs", "--tail", "5", found.id)
+        return (
+            f"The new container of {container.image} ended at once: it has to run `tail -f /dev/null`. If an entrypoint "
+            "of the image is in the way, set the host data docker_run_arguments to ['--entrypoint', '']. "
+            f"It wrote: {output.output or 'nothing'}"
+        )
 
     def _undo(self) -> None:
         """Leave things as they were before :meth:`connect`, which failed."""

@@ -25,8 +25,7 @@ _ADVICE: dict[tuple[str, ...], str] = {
         "The container {what} is gone: `{program} ps --all` lists those that there are"
     ),
     ("is not running", "can only create exec sessions on running containers"): (
-        "The container {what} does not run: `{program} logs {what}` may say why, `{program} start {what}` starts it. "
-        "If it was made of an image with an entrypoint, set the host data docker_run_arguments to ['--entrypoint', '']"
+        "The container {what} does not run: `{program} logs {what}` may say why, `{program} start {what}` starts it"
     ),
     ("is paused",): "The container {what} is paused: `{program} unpause {what}` lets it go on",
     ('"sh": executable file not found', "stat sh: no such file"): (
@@ -47,6 +46,12 @@ _ADVICE: dict[tuple[str, ...], str] = {
 }
 
 
+def advice_on(said: str) -> str | None:
+    """What to do about what an engine said, if that is known; {program} and {what} are to be put in."""
+    found = (advice for phrases, advice in _ADVICE.items() if any(phrase in said.lower() for phrase in phrases))
+    return next(found, None)
+
+
 def explain_engine(program: str, what: str, said: str) -> str:
     """What a container engine said, and what to do about it where that is known.
 
@@ -55,11 +60,11 @@ def explain_engine(program: str, what: str, said: str) -> str:
         what: the container or image that it was about
         said: its error output
     """
-    said = said.strip().removeprefix("Error: ")
-    for phrases, advice in _ADVICE.items():
-        if any(phrase in said.lower() for phrase in phrases):
-            return f"{advice.format(program=program, what=what)} ({said})"
-    return said
+    # Without what it says of its own options
+    lines = [line.strip() for line in said.splitlines() if not line.startswith(("Run '", "See '"))]
+    words = "; ".join(filter(None, lines)).removeprefix("Error: ")
+    advice = advice_on(said)
+    return words if advice is None else f"{advice.format(program=program, what=what)} ({words})"
 
 
 def explain_missing(program: str, where: str) -> str:
