@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyinfra
 from pyinfra.api.command import StringCommand
+from pyinfra.api.detection import detect_rest, detecting_together
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.output import echo
 from pyinfra.connectors.util import run_local_process
@@ -52,7 +53,7 @@ def run_deploy_file(host: Host, path: str) -> None:
     module.__file__ = path
     # Dataclasses look up the module of the class that they make
     sys.modules[module.__name__] = module
-    with ctx_config.use(host.config.copy()):
+    with ctx_config.use(host.config.copy()), detecting_together(host.state, host):
         exec(code, module.__dict__)
 
 
@@ -106,12 +107,14 @@ def shell(
     Raises:
         PyinfraError: a command failed; the message has its standard error
     """
-    state = ctx_state.get()
+    state, host = ctx_state.get(), ctx_host.get()
     lines: list[str] = []
     for command in [commands] if isinstance(commands, (str, StringCommand)) else commands:
         raw = command.get_raw_value() if isinstance(command, StringCommand) else command
         if print_input:
             echo(f"{_PREFIX}>>> {command}", err=True)
+        if state is not None and host is not None:
+            detect_rest(state, host)
         # It may change anything, on hosts too
         with nullcontext() if state is None else state.changing():
             exit_code, output = run_local_process(raw, print_output=print_output, print_prefix=_PREFIX)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import InventoryError, NoConnectorError, PyinfraError
@@ -22,10 +23,33 @@ def _distribution(entry_point: EntryPoint) -> str:
     return "an unknown distribution" if distribution is None else f"{distribution.name} {distribution.version}"
 
 
+def _readable_entry_points(unreadable: dict[str, str]) -> list[EntryPoint]:
+    """The entry points of all distributions but those whose own cannot be read: these go into ``unreadable``."""
+    found: list[EntryPoint] = []
+    seen = set()
+    for distribution in distributions():
+        place = str(distribution.locate_file(""))
+        try:
+            # The first one on the path is the one that is imported
+            name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or place).lower()
+            if name not in seen:
+                seen.add(name)
+                found += distribution.entry_points.select(group=ENTRY_POINT_GROUP)
+        except Exception as error:
+            who = f"{distribution.metadata['Name']} {distribution.version} in {place}"
+            unreadable[who] = f"{type(error).__name__}: {error}"
+    return found
+
+
 class ConnectorRegistry(Mapping[str, "type[BaseConnector]"]):
-    """Connector classes by name; each is imported when it is asked for, entry points are read once."""
+    """Connector classes by name; each is imported when it is asked for, entry points are read once.
+
+    Attributes:
+        unreadable: distributions whose entry points cannot be read, once those of the others are, and why
+    """
 
     def __init__(self) -> None:
+        self.unreadable: dict[str, str] = {}
         self._entry_points: dict[str, list[EntryPoint]] | None = None
         self._classes: dict[str, type[BaseConnector]] = {}
 
@@ -33,8 +57,13 @@ class ConnectorRegistry(Mapping[str, "type[BaseConnector]"]):
     def entry_points(self) -> dict[str, list[EntryPoint]]:
         """All entry points by name: those of one name are more than one if distributions quarrel about it."""
         if self._entry_points is None:
+            try:
+                points = list(entry_points(group=ENTRY_POINT_GROUP))
+            except Exception:
+                # One distribution of any kind that is broken is enough for that
+                points = _readable_entry_points(self.unreadable)
             found: dict[str, list[EntryPoint]] = {}
-            for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+            for entry_point in points:
                 same_name = found.setdefault(entry_point.name, [])
                 # One distribution can be found twice, as an editable install and as the folder it is in
                 if all(other.value != entry_point.value for other in same_name):
@@ -65,27 +94,43 @@ class ConnectorRegistry(Mapping[str, "type[BaseConnector]"]):
     def _load_class(self, name: str) -> type[BaseConnector]:
         """The class of ``module.path:Class``."""
         module_name, _, class_name = name.partition(":")
+        if not module_name or not class_name:
+            raise NoConnectorError(f"Cannot load connector {name}: a connector is named @module.path:Class[/name]")
         try:
             connector_cls = getattr(import_module(module_name), class_name)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise NoConnectorError(f"Cannot load connector {name}: {type(error).__name__}: {error}") from error
-        if not hasattr(connector_cls, "make_names_data"):
+        if not _is_connector(connector_cls):
             raise NoConnectorError(f"Cannot load connector {name}: it is no connector, but {connector_cls!r}")
         return connector_cls  # type: ignore[no-any-return]
 
     def _load_entry_point(self, name: str) -> type[BaseConnector]:
         found = self.entry_points.get(name, [])
         if not found:
-            raise NoConnectorError(f"Invalid connector: {name}")
+            where = "".join(
+                f"; the entry points of {who} cannot be read: {why}" for who, why in self.unreadable.items()
+            )
+            raise NoConnectorError(f"Invalid connector: {name}{where}")
         if len(found) > 1:
             claims = " and ".join(f"{_distribution(point)} ({point.value})" for point in found)
             raise NoConnectorError(f"Connector {name} is claimed by {claims}: uninstall one of them")
+        (entry_point,) = found
+        cannot = f"Connector {name} of {_distribution(entry_point)} cannot be loaded"
+        module_name, colon, class_name = entry_point.value.partition("[")[0].partition(":")
+        if not colon or not all(part.strip().isidentifier() for part in f"{module_name}.{class_name}".split(".")):
+            raise NoConnectorError(f"{cannot}: its entry point should be module.path:Class, not {entry_point.value!r}")
         try:
-            return found[0].load()  # type: ignore[no-any-return]
-        except Exception as error:
-            raise NoConnectorError(
-                f"Connector {name} of {_distribution(found[0])} cannot be loaded: {type(error).__name__}: {error}",
-            ) from error
+            connector_cls = entry_point.load()
+        except (Exception, SystemExit) as error:
+            raise NoConnectorError(f"{cannot}: {type(error).__name__}: {error}") from error
+        if not _is_connector(connector_cls):
+            raise NoConnectorError(f"{cannot}: {entry_point.value} is no connector, but {connector_cls!r}")
+        return connector_cls  # type: ignore[no-any-return]
+
+
+def _is_connector(value: Any) -> bool:
+    """Whether something that a name leads to is a class like a connector's."""
+    return isinstance(value, type) and hasattr(value, "make_names_data") and hasattr(value, "handles_execution")
 
 
 @lru_cache(maxsize=1)
@@ -140,7 +185,8 @@ def _checked_item(connector: str, position: int, item: Any) -> tuple[str, dict[s
         raise wrong("must have a mapping of data in the middle")
     if isinstance(groups, (str, bytes)) or not isinstance(groups, Iterable):
         raise wrong("must end with a list of group names")
-    group_names = list(groups)
+    # What is the same from run to run
+    group_names = sorted(groups, key=str) if isinstance(groups, (set, frozenset)) else list(groups)
     if not all(isinstance(group, str) and group for group in group_names):
         raise wrong("must end with a list of group names, all of them texts that are not empty")
     return name, dict(data), group_names

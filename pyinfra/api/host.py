@@ -16,6 +16,7 @@ from pyinfra.context import ctx_config
 from .arguments import Arguments, all_argument_meta, default_arguments, resolve_arguments
 from .command import StringCommand
 from .connectors import get_execution_connector
+from .detection import DeployLine, detect_rest
 from .exceptions import ConnectError, PyinfraError
 from .factcache import FactCache, Horizon
 from .facts import get_fact
@@ -99,6 +100,8 @@ class Host:
         self.horizon = Horizon()
         # What generators that run ahead miss (see readahead.py)
         self.pending_facts: dict[Any, Reading] | None = None
+        # Operations whose change detection waits for more of them, and where they were called (see detection.py)
+        self.undetected: dict[str, DeployLine] | None = None
         self._defaults: tuple[tuple[Any, ...], Arguments] | None = None
         self.data = HostData(
             self,
@@ -433,6 +436,8 @@ class Host:
 
     def _ask_connector(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call one of the connector's methods; an error that says that the connection broke is kept as well."""
+        if self.undetected:
+            detect_rest(self.state, self)
         if not self.connected:
             raise ConnectError(f"Host {self.name} is not connected")
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -17,7 +17,9 @@ from pyinfra.context import ctx_host, ctx_state
 
 from .arguments import EXECUTION_ARGUMENT_KEYS, AllArguments, Arguments, all_argument_meta, pop_name
 from .connect import on_hosts
+from .detection import detect_changes, detect_rest
 from .exceptions import OperationValueError, PyinfraError
+from .generators import would_change
 from .order import call_lines
 from .state import StateOperationHostData, StateOperationMeta
 from .util import get_file_sha1, sha1_hash
@@ -366,57 +368,19 @@ def _record(
 
     operation_meta._change_check = lambda: _would_change_when_asked(host, op_hash, op_data)
     if state.should_check_for_changes():
-        operation_meta._maybe_change = would_change(host, op_hash, op_data)
-        counts = state.meta[host]
-        if operation_meta._maybe_change:
-            counts.ops_change += 1
-        else:
-            counts.ops_no_change += 1
+        detect_changes(state, host, op_hash, op_data)
     state.record_operation(host, op_hash, op_data)
     if state.callback_handlers:
         state.trigger_callbacks("operation_host_ready", host, op_hash)
     return operation_meta
 
 
-def commands_of(host: Host, op_hash: str, op_data: StateOperationHostData) -> Iterator[Any]:
-    """What an operation's generator yields, which finds on the host what belongs to the operation while it runs."""
-    generator: Iterator[Any] | None = None
-    while True:
-        before = (
-            host.in_op,
-            host.current_op_hash,
-            host.current_op_global_arguments,
-            host.current_op_deploy_data,
-        )
-        host.in_op = op_data.sets_in_op
-        host.current_op_hash = op_hash
-        host.current_op_global_arguments = op_data.global_arguments
-        host.current_op_deploy_data = op_data.deploy_data
-        try:
-            if generator is None:
-                generator = op_data.command_generator()
-            command = next(generator)
-        except StopIteration:
-            return
-        finally:
-            (
-                host.in_op,
-                host.current_op_hash,
-                host.current_op_global_arguments,
-                host.current_op_deploy_data,
-            ) = before
-        yield command
-
-
-def would_change(host: Host, op_hash: str, op_data: StateOperationHostData) -> bool:
-    """Whether an operation has at least one command to run, as far as can be told now."""
-    return next(commands_of(host, op_hash, op_data), None) is not None
-
-
 def _would_change_when_asked(host: Host, op_hash: str, op_data: StateOperationHostData) -> bool:
-    """The same, wherever it is asked from."""
+    """Whether an operation has at least one command to run, wherever that is asked from."""
     with ctx_state.use(host.state), ctx_host.use(host):
-        return would_change(host, op_hash, op_data)
+        detect_rest(host.state, host)
+        known = op_data.operation_meta._maybe_change
+        return would_change(host, op_hash, op_data) if known is None else known
 
 
 def add_op(state: State, op_func: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[Host, OperationMeta]:

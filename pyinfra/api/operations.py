@@ -25,7 +25,7 @@ from .command import (
 from .connect import outcomes
 from .exceptions import ConnectError, NestedOperationError, OperationTypeError, PyinfraError, is_transport_error
 from .facts import FactReadError
-from .operation import commands_of
+from .generators import commands_of
 from .readahead import read_ahead
 from .state import HostFailure
 

@@ -19,19 +19,31 @@ _OWN_FOLDERS = tuple(
 _is_own: dict[str, bool] = {}
 
 
+def _is_users(frame: FrameType) -> bool:
+    """Whether a call is of code that is not pyinfra's own."""
+    filename = frame.f_code.co_filename
+    own = _is_own.get(filename)
+    if own is None:
+        own = _is_own[filename] = os.path.abspath(filename).startswith(_OWN_FOLDERS)
+    return not own
+
+
 def call_lines(frame: FrameType | None) -> list[int]:
     """The line numbers of the calls that lead to ``frame``, outermost first, pyinfra's own left out."""
     lines = []
     while frame is not None:
-        filename = frame.f_code.co_filename
-        own = _is_own.get(filename)
-        if own is None:
-            own = _is_own[filename] = os.path.abspath(filename).startswith(_OWN_FOLDERS)
-        if not own:
+        if _is_users(frame):
             lines.append(frame.f_lineno)
         frame = frame.f_back
     lines.reverse()
     return lines
+
+
+def user_frame(frame: FrameType | None) -> FrameType | None:
+    """The innermost call that leads to ``frame`` and is not pyinfra's own."""
+    while frame is not None and not _is_users(frame):
+        frame = frame.f_back
+    return frame
 
 
 def merge_orders(

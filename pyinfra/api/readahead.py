@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .exceptions import ConnectError, PyinfraError
 from .facts import PendingFact, Reading
-from .operation import would_change
+from .generators import would_change
 
 if TYPE_CHECKING:
     from .host import Host
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 def read_ahead(state: State, host: Host, op_hash: str) -> None:
     """Read the facts of an operation that is about to run, and of those after it, unless they are known."""
     horizon = host.horizon
-    if horizon.covers(state.epoch, op_hash) or not _is_possible(state, host):
+    if horizon.covers(state.epoch, op_hash) or not can_read_together(state, host):
         return
     size = horizon.next_window(state.epoch)
     op_hashes = [op_hash]
     if size > 1:
         op_hashes = [other for other in state.next_operations(op_hash, size) if _can_run_ahead(state, host, other)]
-        _read_facts_of(state, host, op_hashes)
+        read_facts_of(state, host, op_hashes)
     horizon.covered = frozenset(op_hashes)
     horizon.epoch = state.epoch
 
 
-def _is_possible(state: State, host: Host) -> bool:
+def can_read_together(state: State, host: Host) -> bool:
     """Whether facts can be read together, kept, and need not be shown as they are read."""
     return (
         host.connected
@@ -57,7 +57,7 @@ def _can_run_ahead(state: State, host: Host, op_hash: str) -> bool:
     )
 
 
-def _read_facts_of(state: State, host: Host, op_hashes: Iterable[str]) -> None:
+def read_facts_of(state: State, host: Host, op_hashes: Iterable[str]) -> None:
     """Read the facts of operations that have yet to run, round by round."""
     tried: set[Any] = set()
     waiting = list(op_hashes)
