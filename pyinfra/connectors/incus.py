@@ -93,7 +93,7 @@ class InstanceConnector(SessionConnector):
         return f"The program {cls.program} is not in PATH on this machine: install the client of {cls.service}"
 
     @classmethod
-    def _ask(cls, *words: str) -> Any:
+    def _listed(cls, *words: str) -> Any:
         """What the program lists, or :class:`InventoryError` with what it said."""
         if shutil.which(cls.program) is None:
             raise InventoryError(cls._missing())
@@ -106,7 +106,7 @@ class InstanceConnector(SessionConnector):
     @classmethod
     def _remotes(cls) -> list[str]:
         """The remotes that run instances; the others serve images."""
-        found = cls._ask("remote", "list")
+        found = cls._listed("remote", "list")
         return [
             name for name, about in found.items() if about.get("Protocol") != "simplestreams" and not about.get("Public")
         ]
@@ -114,7 +114,7 @@ class InstanceConnector(SessionConnector):
     @classmethod
     def _running(cls, remote: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
         """The instances that run on a remote."""
-        for about in cls._ask("list", f"{remote}:", "--all-projects"):
+        for about in cls._listed("list", f"{remote}:", "--all-projects"):
             if about["status"].lower() != "running":
                 continue
             project = about.get("project") or "default"
