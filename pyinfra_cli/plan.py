@@ -40,10 +40,15 @@ class DoneOperation:
 
 
 def _on_hosts(state: State, op_hash: str) -> Iterator[tuple[Host, StateOperationHostData]]:
+    """The hosts of an operation; of one that runs once, the host that it ran on or would."""
+    runs_once = state.op_meta[op_hash].global_arguments["_run_once"]
     for host in state.inventory:
         op_data = state.ops[host].get(op_hash)
-        if op_data is not None:
-            yield host, op_data
+        if op_data is None or op_data.left_to_another:
+            continue
+        yield host, op_data
+        if runs_once:
+            return
 
 
 def planned_operations(state: State) -> list[PlannedOperation]:

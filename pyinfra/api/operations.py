@@ -331,6 +331,7 @@ def _leave_to(state: State, host: Host, op_hash: str) -> None:
         op_data = state.ops[other].get(op_hash)
         if other is not host and op_data is not None and not op_data.operation_meta.is_complete():
             op_data.operation_meta.set_complete(True, [], None)
+            op_data.left_to_another = True
 
 
 def _run_op(state: State, op_hash: str) -> None:

@@ -264,6 +264,7 @@ def test_how_an_operation_meets_its_hosts_is_in_its_title(folder: Folder) -> Non
     folder.write("deploy.py", "import things\nthings.say('x', _serial=True, _run_once=True)")
     ended = folder.run("-y", "@fake/a,b", "deploy.py")
     assert ended.after("Starting serial, run once operation: things.say (x)") == ["    [@fake/a] Success"]
+    assert ended.after("Results:")[-1].split() == ["Grand", "total", "1", "1", "-", "-"]
 
 
 def test_nested_operations_have_titles_and_a_prefix(folder: Folder) -> None:
