@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -28,6 +29,30 @@ def _show_support(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
 
         click.echo(support_text(), err=True)
         ctx.exit()
+
+
+def _show_connectors(_ctx: click.Context, given: Mapping[str, Any]) -> None:
+    """Show the connectors that are installed."""
+    prepare_process()
+
+    from .connector_list import show_connectors
+
+    show_connectors(as_json=bool(given.get("json")))
+
+
+def _write_connector(_ctx: click.Context, given: Mapping[str, Any]) -> None:
+    """Write a package with a connector."""
+    prepare_process()
+
+    from .new_connector import write_package
+
+    write_package(given["new_connector"], given.get("kind"), given.get("chdir"))
+
+
+def _kind_alone(_ctx: click.Context, _parameter: click.Parameter, kind: str | None) -> None:
+    """With --new-connector the process has ended before this."""
+    if kind is not None:
+        raise click.UsageError("--kind is for --new-connector NAME, which is missing")
 
 
 @click.command(
@@ -101,6 +126,28 @@ def _show_support(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
     is_flag=True,
     default=False,
     help="Write results as JSON to standard output; never ask. Changes need -y.",
+)
+@option(
+    ABOUT,
+    "--connectors",
+    is_flag=True,
+    action=_show_connectors,
+    help="Show the connectors that are installed, and what is broken; with --json for programs.",
+)
+@option(
+    ABOUT,
+    "--new-connector",
+    metavar="NAME",
+    action=_write_connector,
+    help="Write a package with a connector, in a new folder pyinfra-NAME.",
+)
+@option(
+    ABOUT,
+    "--kind",
+    metavar="KIND",
+    expose_value=False,
+    callback=_kind_alone,
+    help="Of --new-connector: inventory, execution (the default) or both.",
 )
 @option(
     ABOUT,

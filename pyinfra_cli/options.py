@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -64,6 +64,27 @@ class TitledOption(click.Option):
         self.title = title
 
 
+class ActionOption(TitledOption):
+    """An option that is a command of its own: it needs no arguments, and the process ends after it.
+
+    ``action`` is called with the context and with all that was given, by the options' names.
+    """
+
+    def __init__(self, *args: Any, action: Callable[[click.Context, Mapping[str, Any]], None], **kwargs: Any) -> None:
+        super().__init__(*args, is_eager=True, expose_value=False, **kwargs)
+        self.action = action
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Act if it was given."""
+        result = super().handle_parse_result(ctx, opts, args)
+        if self.name in opts and not ctx.resilient_parsing:
+            self.action(ctx, opts)
+            ctx.exit()
+        return result
+
+
 RUN = "What is run, and where"
 INPUT = "Configuration and data"
 STRATEGY = "Strategy"
@@ -91,5 +112,6 @@ class TitledCommand(click.Command):
 
 
 def option(title: str, *names: str, **settings: Any) -> Callable[[Function], Function]:
-    """Like :func:`click.option`, for an option shown under ``title``."""
-    return click.option(*names, cls=TitledOption, title=title, **settings)
+    """Like :func:`click.option`, for one shown under ``title``; with an ``action``, it is a command of its own."""
+    cls = ActionOption if "action" in settings else TitledOption
+    return click.option(*names, cls=cls, title=title, **settings)

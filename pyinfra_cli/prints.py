@@ -28,7 +28,9 @@ def jsonify(data: Any, *args: Any, **kwargs: Any) -> str:
     return json.dumps(presentable(data), *args, **kwargs)
 
 
-def _table(terminal: Terminal, head: Sequence[str], rows: Sequence[Sequence[str]], last_is_total: bool = False) -> None:
+def print_table(
+    terminal: Terminal, head: Sequence[str], rows: Sequence[Sequence[str]], last_is_total: bool = False
+) -> None:
     """Write a table: columns as wide as their longest cell, the names of operations and hosts as they are."""
     widths = [max(len(row[column]) for row in (head, *rows)) + _COLUMN_GAP for column in range(len(head))]
     for number, row in enumerate((head, *rows)):
@@ -66,7 +68,7 @@ def print_meta(state: State) -> None:
         for planned in planned_operations(state)
     ]
     terminal = current_terminal()
-    _table(terminal, ("Operation", "Change", "Conditional Change"), rows)
+    print_table(terminal, ("Operation", "Change", "Conditional Change"), rows)
     terminal.flush()
 
 
@@ -80,7 +82,7 @@ def print_results(state: State) -> None:
         rows.append((operation_title(done.op_meta), *map(_count, counts)))
     rows.append(("Grand total", *map(_count, totals)))
     terminal = current_terminal()
-    _table(terminal, ("Operation", "Hosts", "Success", "Error", "No Change"), rows, last_is_total=True)
+    print_table(terminal, ("Operation", "Hosts", "Success", "Error", "No Change"), rows, last_is_total=True)
     terminal.flush()
 
 
