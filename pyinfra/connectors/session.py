@@ -109,7 +109,7 @@ KILL = _script(r"""
     }
     # Those that are not dead yet of the shell, its group, the processes in $2, and all their descendants
     find_tree() {
-        find_processes | awk -v top="$1" -v known="$(echo $1 $2)" '
+        find_processes | awk -v top="$1" -v known="$(echo $1 $2)" -v asking=$$ '
             $2 !~ /^[ZX]/ { parent[$1] = $3; group[$1] = $4 }
             END {
                 count = split(known, list, " ")
@@ -118,15 +118,20 @@ KILL = _script(r"""
                 for (process in parent) {
                     up = process
                     for (i = 0; i < 100 && !(up in root) && up in parent; i++) up = parent[up]
-                    if (up in root || group[process] == leader) print process
+                    if (up in root || group[process] == leader) tree[process]
                 }
+                # Who asks comes from the same pipe as the shell, but not from the shell: if it looks so, the numbers
+                # are of another process namespace, and 1 there would be all processes
+                if (asking in tree) exit 1
+                for (process in tree) print process
             }'
     }
-    tree=$(find_tree $1)
+    tree=$(find_tree $1) || exit 1
     if [ -z "$tree" ]; then
-        # Nothing tells of processes. One way to name a group works in busybox, the other in posh
-        kill -9 -$1 2> /dev/null
-        kill -s KILL -- -$1 2> /dev/null
+        # Group 1 would be all processes
+        [ $1 -gt 1 ] || exit 1
+        # Nothing tells of processes, or they are gone. Not kill -9 -PID, of which posh understands group 9
+        [ "$1" -le 1 ] || kill -s KILL -- -$1 2> /dev/null
         exit 0
     fi
     # Stopped first: no shell is to go on to its next command because the one before has been killed
@@ -134,7 +139,7 @@ KILL = _script(r"""
     kill -s TERM $tree 2> /dev/null
     kill -s CONT $tree 2> /dev/null
     for i in 1 2 3 4 5 6 7 8; do
-        tree=$(find_tree $1 "$tree")
+        tree=$(find_tree $1 "$tree") || exit 1
         [ -n "$tree" ] || exit 0
         sleep 0.1 2> /dev/null || { sleep 1; break; }
     done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -231,6 +232,15 @@ def test_what_kills_a_tree_spares_all_others(host: Host) -> None:
             process.wait()
 
 
+def test_what_kills_a_tree_refuses_where_it_would_kill_whoever_asks() -> None:
+    # As where a shell said that it is process 1, and is asked about in another process namespace
+    above = 'sleep 60 & sh -c "set -- $$\n$1"; echo refused: $?; kill $!'
+    done = subprocess.run(
+        ["sh", "-c", above, "sh", KILL], capture_output=True, text=True, check=False, start_new_session=True
+    )
+    assert (done.returncode, done.stdout) == (0, "refused: 1\n")
+
+
 def is_alive(pid: int) -> bool:
     try:
         return " Z " not in Path(f"/proc/{pid}/stat").read_text()
@@ -245,9 +255,10 @@ def descendants(pid: int) -> list[int]:
 
 def test_the_death_of_a_shell_whose_children_hold_the_pipe_is_noticed(host: Host) -> None:
     with gevent.Timeout(20):
-        assert exit_code(host, "sleep 30 & kill -9 $$", _shell_executable=None) == 137
+        success, output = run(host, "sleep 30 & echo $!; kill -9 $$", _shell_executable=None, _success_exit_codes=[137])
+        assert success
         works(host)
-    run(host, "pkill -f 'sleep [3]0'", _success_exit_codes=[0, 1])
+    os.kill(int(output.stdout), signal.SIGKILL)
 
 
 def test_a_batch_of_facts_is_answered_in_order(host: Host) -> None:
