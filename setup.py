@@ -21,20 +21,25 @@ REQUIRED = [
     "typeguard>=4.3,<5",
     "typing-extensions>=4.10",
 ]
+# YAML in inventories of Ansible
+ANSIBLE = ["pyyaml>=6"]
 TEST = [
+    *ANSIBLE,
+    # Tests compare what its inventories say with what its own program makes of them
+    "ansible-core>=2.17",
     "pyinfra-testing>=0.2.1,<1",
     "pytest>=8",
     "coverage>=7.10",
     "pytest-cov>=7",
-    "pyyaml>=6",
     "freezegun>=1.5",
     "pexpect>=4.9",
 ]
 DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]>=0.27", "pymdown-extensions>=10"]
-DEV = [*TEST, "import-linter>=2", "mypy>=1.11", "ruff>=0.8", "types-paramiko", "types-setuptools"]
+DEV = [*TEST, "import-linter>=2", "mypy>=1.11", "ruff>=0.8", "types-paramiko", "types-pyyaml", "types-setuptools"]
 
 # Connectors: the name after the @, and the class that reaches or lists such hosts
 CONNECTORS = [
+    "ansible = pyinfra.connectors.ansible:AnsibleInventoryConnector",
     "chroot = pyinfra.connectors.chroot:ChrootConnector",
     "compose = pyinfra.connectors.compose:ComposeConnector",
     "docker = pyinfra.connectors.docker:DockerConnector",
@@ -48,6 +53,9 @@ CONNECTORS = [
     "podman = pyinfra.connectors.docker:PodmanConnector",
     "podmanssh = pyinfra.connectors.dockerssh:PodmanSSHConnector",
     "ssh = pyinfra.connectors.ssh:SSHConnector",
+    "sshconfig = pyinfra.connectors.sshconfiginventory:SSHConfigInventoryConnector",
+    "terraform = pyinfra.connectors.terraform:TerraformInventoryConnector",
+    "vagrant = pyinfra.connectors.vagrant:VagrantInventoryConnector",
 ]
 
 setup(
@@ -61,7 +69,7 @@ setup(
     packages=find_packages(include=["pyinfra", "pyinfra.*", "pyinfra_cli", "pyinfra_cli.*"]),
     package_data={"pyinfra": ["py.typed"], "pyinfra_cli": ["py.typed"]},
     install_requires=REQUIRED,
-    extras_require={"test": TEST, "docs": DOCS, "dev": DEV},
+    extras_require={"ansible": ANSIBLE, "test": TEST, "docs": DOCS, "dev": DEV},
     entry_points={
         "console_scripts": ["pyinfra = pyinfra_cli.main:main"],
         "pyinfra.connectors": CONNECTORS,

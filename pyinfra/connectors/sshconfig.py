@@ -106,6 +106,15 @@ class SSHConfig:
             for line in _all_lines(self._lines)
         )
 
+    def host_names(self) -> list[str]:
+        """The names on ``Host`` lines that mean one host each, in the order of the file."""
+        names: dict[str, None] = {}
+        for line in _all_lines(self._lines):
+            if line.keyword == "host":
+                plain = (name for name in line.arguments if not name.startswith("!") and not set(name) & set("*?"))
+                names.update((name, None) for name in plain if _matches(name, line.arguments))
+        return list(names)
+
 
 _parsed: dict[tuple[str, int, int], SSHConfig] = {}
 

@@ -1,0 +1,234 @@
+"""What Ansible's connection variables mean in pyinfra: which connector, its data, and global arguments."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .values import HostVariables
+
+_METHOD = ("ansible_become_method",)
+_CONNECTION = ("ansible_connection",)
+_USER = ("ansible_user", "ansible_ssh_user")
+_PASSWORD = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
+_KEY = ("ansible_private_key_file", "ansible_ssh_private_key_file")
+_KEY_PASSWORD = ("ansible_private_key_passphrase", "ansible_ssh_private_key_passphrase")
+_CHECKING = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
+_SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A connector that reaches what one of Ansible's connection plugins does.
+
+    Args:
+        connector: its name
+        address: the key of its data that says which container, folder …; the host's name if no variable does
+        variables: those that say it
+        data: other keys of its data, and the variables for these
+        unsupported: variables that it has nothing for
+    """
+
+    connector: str
+    address: str
+    variables: tuple[str, ...]
+    data: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unsupported: tuple[str, ...] = ()
+
+
+def _container_place(program: str) -> Place:
+    return Place(
+        program,
+        "docker_identifier",
+        ("ansible_host", f"ansible_{program}_host"),
+        {"docker_user": ("ansible_user", f"ansible_{program}_user")},
+        (f"ansible_{program}_extra_args", f"ansible_{program}_docker_host"),
+    )
+
+
+def _instance_place(program: str) -> Place:
+    names = ("remote", "project")
+    data = {f"{program}_{name}": (f"ansible_{program}_{name}",) for name in names}
+    return Place(program, f"{program}_instance", ("ansible_host", f"ansible_{program}_host"), data)
+
+
+_KUBECTL = ("namespace", "container", "context", "kubeconfig")
+
+# By the last part of a plugin's name: community.docker.docker is docker
+PLACES: dict[str, Place] = {
+    "docker": _container_place("docker"),
+    "docker_api": _container_place("docker"),
+    "podman": _container_place("podman"),
+    "incus": _instance_place("incus"),
+    "lxd": _instance_place("lxd"),
+    "chroot": Place("chroot", "chroot_directory", ("ansible_host",)),
+    "kubectl": Place(
+        "kubernetes",
+        "kubernetes_pod",
+        ("ansible_kubectl_pod",),
+        {f"kubernetes_{name}": (f"ansible_kubectl_{name}",) for name in _KUBECTL},
+        ("ansible_kubectl_extra_args", "ansible_kubectl_host"),
+    ),
+}
+_SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "libssh")
+
+
+def reach(variables: HostVariables) -> tuple[str, dict[str, Any]]:
+    """pyinfra's name of a host of an inventory, and the data that its connection variables amount to.
+
+    Raises:
+        InventoryError: no connector does what they ask for
+    """
+    host = variables.host
+    connection = (variables.text(*_CONNECTION) or "ssh").rpartition(".")[2]
+    data = _elevation(variables)
+    if (shell := variables.text("ansible_shell_executable")) is not None:
+        data["_shell_executable"] = shell
+    if connection in _SSH:
+        return host, {**_ssh_data(variables), **data}
+    if connection == "local":
+        return "@local" if host == "localhost" else f"@local/{host}", data
+    place = PLACES.get(connection)
+    if place is None:
+        known = ", ".join(["ssh", "local", *PLACES])
+        raise variables.wrong(_CONNECTION, f"is `{connection}`, which no connector here can do; there are: {known}")
+    data[place.address] = variables.text(*place.variables) or host
+    for key, names in place.data.items():
+        if (value := variables.text(*names)) is not None:
+            data[key] = value
+    for name in place.unsupported:
+        if variables.get(name) is not None:
+            variables.warn((name,), f"means nothing to @{place.connector}: ignored")
+    return f"@{place.connector}/{host}", data
+
+
+# SSH
+
+
+def _ssh_data(variables: HostVariables) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "ssh_hostname": variables.text("ansible_host", "ansible_ssh_host"),
+        "ssh_port": variables.number("ansible_port", "ansible_ssh_port"),
+        "ssh_user": variables.text(*_USER),
+        "ssh_password": variables.text(*_PASSWORD),
+        "ssh_key": variables.text(*_KEY),
+        "ssh_key_password": variables.text(*_KEY_PASSWORD),
+    }
+    data = {key: value for key, value in found.items() if value is not None}
+    for name in _SSH_ARGUMENTS:
+        for keyword, value in _ssh_options(variables, name):
+            if keyword in _QUIET_OPTIONS:
+                continue
+            if keyword not in _OPTIONS:
+                variables.warn((name,), f"has {keyword}, which host data cannot say: put it in ~/.ssh/config")
+                continue
+            key, convert = _OPTIONS[keyword]
+            try:
+                # Variables of their own win over options
+                data.setdefault(key, convert(value))
+            except ValueError:
+                raise variables.wrong((name,), f"should have a number for {keyword}, got {value!r}") from None
+    if variables.truth(*_CHECKING) is False:
+        data["ssh_strict_host_key_checking"] = "no"
+    return data
+
+
+def _is_yes(value: str) -> bool:
+    return value.lower() in ("yes", "true")
+
+
+# OpenSSH's options that host data can say, in small letters
+_OPTIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "stricthostkeychecking": ("ssh_strict_host_key_checking", str.lower),
+    "userknownhostsfile": ("ssh_known_hosts_file", str),
+    "identityfile": ("ssh_key", str),
+    "forwardagent": ("ssh_forward_agent", _is_yes),
+    "user": ("ssh_user", str),
+    "port": ("ssh_port", int),
+    "hostname": ("ssh_hostname", str),
+    "configfile": ("ssh_config_file", str),
+}
+# Those that a connection does without: pyinfra keeps one open anyway
+_QUIET_OPTIONS = (
+    *("controlmaster", "controlpersist", "controlpath", "compression", "loglevel", "batchmode", "requesttty"),
+    *("serveraliveinterval", "serveralivecountmax", "connecttimeout", "connectionattempts", "preferredauthentications"),
+    *("identitiesonly", "pubkeyauthentication", "tcpkeepalive"),
+)
+_FLAGS_WITH_VALUE = {"-i": "identityfile", "-l": "user", "-p": "port", "-F": "configfile", "-J": "proxyjump"}
+_FLAGS = {"-A": ("forwardagent", "yes"), "-a": ("forwardagent", "no"), "-C": ("compression", "yes")}
+_QUIET_FLAGS = ("-q", "-v", "-vv", "-vvv", "-T", "-t", "-tt", "-4", "-6")
+
+
+def _ssh_options(variables: HostVariables, name: str) -> Iterator[tuple[str, str]]:
+    """The options in a variable that holds arguments of ``ssh``: keywords in small letters, and values."""
+    try:
+        words = shlex.split(variables.text(name) or "")
+    except ValueError as error:
+        raise variables.wrong((name,), f"cannot be split into words: {error}") from None
+    while words:
+        word = words.pop(0)
+        if word in _FLAGS:
+            yield _FLAGS[word]
+        elif word[:2] in (*_FLAGS_WITH_VALUE, "-o"):
+            if not word[2:] and not words:
+                raise variables.wrong((name,), f"ends with {word}, which needs a value")
+            value = word[2:] or words.pop(0)
+            if word[:2] == "-o":
+                keyword, _, value = value.replace("=", " ", 1).strip().partition(" ")
+                yield keyword.lower(), value.strip()
+            else:
+                yield _FLAGS_WITH_VALUE[word[:2]], value
+        elif word not in _QUIET_FLAGS:
+            yield word, ""
+
+
+# Other users
+
+
+def _become_names(method: str, *words: str) -> tuple[str, ...]:
+    """The names of a variable about becoming another user, for any method and for this one."""
+    return (*(f"ansible_become_{word}" for word in words), *(f"ansible_{method}_{word}" for word in words))
+
+
+def _elevation(variables: HostVariables) -> dict[str, Any]:
+    """The global arguments for the user that commands run as."""
+    method = (variables.text(*_METHOD) or "sudo").rpartition(".")[2]
+    become = variables.truth("ansible_become")
+    user = variables.text(*_become_names(method, "user"))
+    password = variables.text(*_become_names(method, "password", "pass"))
+    if method == "sudo":
+        sudo = {"_sudo": become, "_sudo_user": user, "_sudo_password": password, **_sudo_flags(variables)}
+        return {key: value for key, value in sudo.items() if value is not None}
+    if not become:
+        return {}
+    if method == "su":
+        return {"_su_user": user or "root", **({} if password is None else {"_su_password": password})}
+    if method in ("doas", "dzdo"):
+        if password is not None:
+            names = _become_names(method, "password", "pass")
+            variables.warn(names, f"is for {method}, which gets no password from pyinfra: ignored")
+        return {f"_{method}": True, **({} if user is None else {f"_{method}_user": user})}
+    raise variables.wrong(_METHOD, f"is `{method}`, which pyinfra cannot do; there are: sudo, su, doas, dzdo")
+
+
+# Ansible has the first three by default, and pyinfra does without them
+_SUDO_FLAGS: dict[str, dict[str, bool]] = {
+    **{flag: {} for flag in ("-H", "-S", "-n", "--set-home", "--stdin", "--non-interactive")},
+    **{flag: {"_use_sudo_login": True} for flag in ("-i", "--login")},
+    **{flag: {"_preserve_sudo_env": True} for flag in ("-E", "--preserve-env")},
+}
+
+
+def _sudo_flags(variables: HostVariables) -> dict[str, bool]:
+    names = _become_names("sudo", "flags")
+    arguments: dict[str, bool] = {}
+    for word in (variables.text(*names) or "").split():
+        letters = [f"-{letter}" for letter in word[1:]] if word.startswith("-") and word[1:2] != "-" else [word]
+        for flag in letters:
+            if flag in _SUDO_FLAGS:
+                arguments.update(_SUDO_FLAGS[flag])
+            else:
+                variables.warn(names, f"has {flag}, which no global argument does: ignored")
+    return arguments

@@ -1,0 +1,154 @@
+"""Variables that Ansible itself looks at: read by any of their names, templates in them worked out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pyinfra import logger
+from pyinfra.api.exceptions import InventoryError
+
+from .documents import UnsafeText
+from .model import Variable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_YES = ("y", "yes", "on", "1", "true", "t", "1.0")
+_NO = ("n", "no", "off", "0", "false", "f", "0.0")
+# Templates in the values that a template names, and in those that these name
+_MOST_NESTED = 30
+
+
+def _lookup(plugin: str, *terms: str, **_: Any) -> str:
+    """The one lookup of Ansible's that connection variables are often made with."""
+    if plugin.rpartition(".")[2] != "env":
+        raise LookupError(f"no lookup but `env`, got `{plugin}`")
+    return ",".join(os.environ.get(term, "") for term in terms)
+
+
+class HostVariables:
+    """A host's variables, for questions by name.
+
+    Args:
+        host: its name, for errors
+        variables: all of them
+        about: what templates can name as well: ``inventory_hostname``, ``group_names`` …
+        warned: shared by the hosts of an inventory, so that there is one warning for all that a group makes
+    """
+
+    def __init__(
+        self, host: str, variables: Mapping[str, Variable], about: Mapping[str, Any], warned: set[str] | None = None
+    ) -> None:
+        self.host = host
+        self._variables = variables
+        self._about = about
+        self._warned = set() if warned is None else warned
+        self._environment: Environment | None = None
+        self._depth = 0
+
+    def wrong(self, names: tuple[str, ...], message: str) -> InventoryError:
+        """An error about one of these variables, the one that is set."""
+        return InventoryError(self._about_one(names, f"of host `{self.host}` {message}"))
+
+    def warn(self, names: tuple[str, ...], message: str) -> None:
+        """Warn about one of these variables, the one that is set: once for each place that sets it."""
+        text = self._about_one(names, message)
+        if text not in self._warned:
+            self._warned.add(text)
+            logger.warning("%s", text)
+
+    def _about_one(self, names: tuple[str, ...], message: str) -> str:
+        name = self._name_of(names) or names[0]
+        place = f"{self._variables[name].place}: " if name in self._variables else ""
+        return f"{place}`{name}` {message}"
+
+    def _name_of(self, names: tuple[str, ...]) -> str | None:
+        """Which of the names counts: the last that has a value."""
+        for name in reversed(names):
+            if name in self._variables and self._variables[name].value not in (None, ""):
+                return name
+        return None
+
+    def get(self, *names: str) -> Any:
+        """The value of the last of these names that has one, or ``None``."""
+        name = self._name_of(names)
+        if name is None:
+            return None
+        value = self._variables[name].value
+        if not _is_template(value):
+            return value
+        try:
+            rendered = self._render(value)
+        except Exception as error:
+            # Templates can raise anything
+            raise self.wrong(
+                names, f"is a template that cannot be worked out ({error}): {value}: write the value itself"
+            ) from error
+        return None if rendered == "" else rendered
+
+    def text(self, *names: str) -> str | None:
+        """The value as text."""
+        value = self.get(*names)
+        if isinstance(value, (list, dict)):
+            raise self.wrong(names, f"should be text, got a {type(value).__name__}")
+        return None if value is None else str(value)
+
+    def number(self, *names: str) -> int | None:
+        """The value as a number."""
+        value = self.get(*names)
+        try:
+            return None if value is None else int(value)
+        except (TypeError, ValueError):
+            raise self.wrong(names, f"should be a number, got {value!r}") from None
+
+    def truth(self, *names: str) -> bool | None:
+        """The value as true or false, in any of the words that Ansible has for these."""
+        value = self.get(*names)
+        if value is None or isinstance(value, bool):
+            return value
+        word = str(value).strip().lower()
+        if word not in (*_YES, *_NO):
+            raise self.wrong(names, f"should be true or false, got {value!r}")
+        return word in _YES
+
+    # Templates
+
+    def _render(self, template: str) -> str:
+        if self._environment is None:
+            self._environment = self._make_environment()
+        if self._depth >= _MOST_NESTED:
+            raise RecursionError("it names itself")
+        self._depth += 1
+        try:
+            rendered = self._environment.from_string(template).render()
+            # Of a value inside another one that is a template
+            return self._render(rendered) if _is_template(rendered) else rendered
+        finally:
+            self._depth -= 1
+
+    def _make_environment(self) -> Environment:
+        from jinja2 import StrictUndefined
+        from jinja2.runtime import Context
+        from jinja2.sandbox import SandboxedEnvironment
+
+        outer = self
+
+        class VariablesContext(Context):
+            def resolve_or_missing(self, key: str) -> Any:
+                found = outer._variables.get(key)
+                if found is not None:
+                    return outer._render(found.value) if _is_template(found.value) else found.value
+                if key in outer._about:
+                    return outer._about[key]
+                return super().resolve_or_missing(key)
+
+        environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+        environment.context_class = VariablesContext
+        environment.globals["lookup"] = _lookup
+        return environment
+
+
+def _is_template(value: Any) -> bool:
+    return isinstance(value, str) and not isinstance(value, UnsafeText) and ("{{" in value or "{%" in value)
