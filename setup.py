@@ -49,6 +49,7 @@ CONNECTORS = [
     "local = pyinfra.connectors.local:LocalConnector",
     "lxd = pyinfra.connectors.incus:LXDConnector",
     "nspawn = pyinfra.connectors.nspawn:NspawnConnector",
+    "openssh = pyinfra.connectors.openssh:OpenSSHConnector",
     "pipe = pyinfra.connectors.pipe:PipeConnector",
     "podman = pyinfra.connectors.docker:PodmanConnector",
     "podmanssh = pyinfra.connectors.dockerssh:PodmanSSHConnector",

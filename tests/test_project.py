@@ -24,7 +24,10 @@ LONG_FILES = {
 }
 
 # Public names of pyinfra 3.10, by module, that these two may use: so they work unchanged inside it
-PORTABLE_FILES = ("pyinfra/connectors/session.py", "pyinfra/connectors/pipe.py")
+PORTABLE_FILES = [
+    f"pyinfra/connectors/{name}.py"
+    for name in ("session", "pipe", "chroot", "incus", "nspawn", "openssh", "opensshlogin")
+]
 PUBLIC_NAMES = {
     "pyinfra": {"logger", "__version__"},
     "pyinfra.api.arguments": {"CONNECTOR_ARGUMENT_KEYS", "ConnectorArguments"},
@@ -48,8 +51,8 @@ PUBLIC_NAMES = {
     },
 }
 PORTABLE_LIBRARIES = {"gevent", "typing_extensions"}
-# The session travels along with the connector
-PORTABLE_MODULES = {"pyinfra.connectors.session"}
+# These travel along with the connector
+PORTABLE_MODULES = {"pyinfra.connectors.session", "pyinfra.connectors.opensshlogin"}
 
 
 def python_files() -> list[Path]:

@@ -36,10 +36,10 @@ class ChrootData(SessionData):
 class ChrootConnector(SessionConnector):
     """Run in a folder of this machine that holds a root file system: ``@chroot/DIR``. Needs root.
 
-    A relative path means one from ``/``: ``@chroot/srv/tree`` is ``/srv/tree``, and so is ``@chroot//srv/tree``. Nothing
-    is mounted there: what needs ``/proc`` or ``/dev`` finds them only where somebody has mounted them (``@nspawn`` does).
+    A relative path means one from ``/``: ``@chroot/srv/tree`` is ``/srv/tree``, and so is ``@chroot//srv/tree``.
+    Nothing is mounted there: who needs ``/proc`` or ``/dev`` mounts them before, or uses ``@nspawn``.
 
-    For example ``pyinfra @chroot/srv/tree apt.packages curl``, in a tree that ``debootstrap stable /srv/tree`` has made.
+    For example ``pyinfra @chroot/srv/tree apt.packages curl``, in a tree that ``debootstrap stable /srv/tree`` made.
     """
 
     data_cls = ChrootData
@@ -83,5 +83,5 @@ class ChrootConnector(SessionConnector):
         if not os.path.isdir(self.directory):
             return f"{self.directory} is gone, or no folder any more: make the root file system again"
         if "sh" in said and "No such file or directory" in said:
-            return f"There is no shell (sh) in {self.directory}: install one there, dash or busybox for example ({said})"
+            return f"There is no shell (sh) in {self.directory}: install one, such as dash or busybox ({said})"
         return super().explain_silence(why, said)

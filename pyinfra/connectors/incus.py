@@ -107,9 +107,8 @@ class InstanceConnector(SessionConnector):
     def _remotes(cls) -> list[str]:
         """The remotes that run instances; the others serve images."""
         found = cls._listed("remote", "list")
-        return [
-            name for name, about in found.items() if about.get("Protocol") != "simplestreams" and not about.get("Public")
-        ]
+        executing = {name: about for name, about in found.items() if about.get("Protocol") != "simplestreams"}
+        return [name for name, about in executing.items() if not about.get("Public")]
 
     @classmethod
     def _running(cls, remote: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:

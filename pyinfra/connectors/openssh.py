@@ -1,0 +1,306 @@
+"""``@openssh/HOST``: the ``ssh`` program of this machine, with all that it can do to log in."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import ConnectError, InventoryError
+from pyinfra.api.output import echo
+
+from .base import DataMeta
+from .opensshlogin import Master, advised, make_folder
+from .session import PatientPipe, Pipe, ProcessPipe, SessionConnector, SessionData
+from .util import make_unix_command_for_host, run_local_process
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from pyinfra.api.arguments import ConnectorArguments
+    from pyinfra.api.host import Host
+    from pyinfra.api.state import State
+
+# How many sessions are opened without asking whether the server allows one more: OpenSSH's own limit is 10
+_FREE_SESSIONS = 8
+_ANSWER_SECONDS = 60
+
+# What counts where neither the user's configuration nor the data say otherwise
+_DEFAULTS = """
+Host *
+ConnectTimeout {seconds}
+ServerAliveInterval 15
+ServerAliveCountMax 3
+StrictHostKeyChecking accept-new
+"""
+
+
+class OpenSSHData(SessionData):
+    """The host data that say how to run ``ssh``."""
+
+    openssh_options: list[str]
+    openssh_config_file: str
+    ssh_hostname: str
+    ssh_port: int
+    ssh_user: str
+    ssh_password: str
+    ssh_key: str
+    ssh_key_password: str
+    ssh_allow_agent: bool
+    ssh_forward_agent: bool
+    ssh_config_file: str
+    ssh_known_hosts_file: str
+    ssh_strict_host_key_checking: str
+    ssh_connect_retries: int
+
+
+class OpenSSHConnector(SessionConnector):
+    """Reach a host by this machine's ``ssh`` program: ``@openssh/HOST``, HOST as in ``ssh HOST``.
+
+    Whatever that can do works: security keys, agents, certificates, Kerberos, jump hosts, ``Match exec``. It logs in
+    once for a host and run, and all commands share the connection (a private ``ControlMaster``): a security key is
+    touched once. The configuration of ``ssh`` counts, and before it the host data. What ssh asks for and the data do
+    not answer, such as the PIN of a security key, is asked of whoever sits at the terminal.
+
+    For example ``pyinfra @openssh/web.example.net --data openssh_options="['ProxyJump=bastion']" exec -- uptime``.
+    """
+
+    data_cls = OpenSSHData
+    data_meta = {
+        **SessionConnector.data_meta,
+        "openssh_options": DataMeta("Lines of ssh_config that win over all others, such as ['ProxyJump=bastion']"),
+        "openssh_config_file": DataMeta("Configuration file, instead of ~/.ssh/config and the system's"),
+        "ssh_hostname": DataMeta("Host to connect to, as in `ssh HOST`"),
+        "ssh_port": DataMeta("Port to connect to"),
+        "ssh_user": DataMeta("User to log in as"),
+        "ssh_password": DataMeta("Password to log in with; told to ssh alone, not to those of jump hosts"),
+        "ssh_key": DataMeta("Private key file to log in with"),
+        "ssh_key_password": DataMeta("Password of that key, if it is encrypted"),
+        "ssh_allow_agent": DataMeta("Whether to try the keys of an SSH agent", True),
+        "ssh_forward_agent": DataMeta("Whether commands on the host may use the SSH agent of this machine", False),
+        "ssh_config_file": DataMeta("The same as openssh_config_file"),
+        "ssh_known_hosts_file": DataMeta("File of known host keys, instead of ~/.ssh/known_hosts"),
+        "ssh_strict_host_key_checking": DataMeta(
+            "What to do about unknown host keys: ask, yes (refuse), no or off (accept), accept-new (accept and "
+            "remember); the latter where the configuration says nothing either"
+        ),
+        "ssh_connect_retries": DataMeta("How often to try again, each second, where nobody answers", 0),
+    }
+
+    def __init__(self, state: State, host: Host) -> None:
+        super().__init__(state, host)
+        self._folder: Path | None = None
+        self._master: Master | None = None
+        self._pipes: list[ProcessPipe] = []
+        # Options for each session, which the shared connection does not know
+        self._session_options: list[str] = []
+
+    @staticmethod
+    def make_names_data(name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        """Yield the one host."""
+        if not name:
+            raise InventoryError("@openssh needs a host, as `ssh` has it: @openssh/HOST")
+        yield f"@openssh/{name}", {"ssh_hostname": name}, ["@openssh"]
+
+    # Sessions
+
+    def shell_argv(self) -> list[str]:
+        """The program that the log-in user's own shell starts."""
+        return ["sh"]
+
+    def terminal_argv(self) -> list[str]:
+        """The same in a terminal there, told not to echo what we type."""
+        return ["sh", "-c", 'stty -echo 2> /dev/null; exec "$@"', "sh", "sh"]
+
+    def program_argv(self, text: str) -> list[str]:
+        """The text as it is: whoever reads it on a target without a shell has rules of its own."""
+        return [text]
+
+    def open_pipe(self, argv: Sequence[str], terminal: bool = False) -> Pipe:
+        """A session over the shared connection, in which ``argv`` runs."""
+        command = argv[0] if len(argv) == 1 else shlex.join(argv)
+        self._pipes = [pipe for pipe in self._pipes if pipe.exit_status() is None]
+        is_crowded = len(self._pipes) >= _FREE_SESSIONS and not terminal and self._has_shell
+        words = ["-tt" if terminal else "-T", *self._session_options, "--", "host"]
+        pipe = ProcessPipe([*self._shared_ssh(), *words, f"echo; {command}" if is_crowded else command], terminal)
+        if is_crowded:
+            _see_accepted(pipe)
+        self._pipes.append(pipe)
+        return PatientPipe(pipe) if terminal and self._has_shell else pipe
+
+    def _shared_ssh(self) -> list[str]:
+        """``ssh`` over the shared connection, or not at all."""
+        if self._folder is None:
+            raise ConnectError("Not connected")
+        path = str(self._folder / "s")
+        return ["ssh", "-F", "none", "-S", path, "-oControlMaster=no", "-oProxyCommand=false", "-oLogLevel=ERROR"]
+
+    # Connecting
+
+    def connect(self) -> None:
+        """Log in and open the first shell, or raise :class:`ConnectError`."""
+        if shutil.which("ssh") is None:
+            raise ConnectError(
+                "The program ssh is not in PATH on this machine: install OpenSSH's client, or use @ssh instead"
+            )
+        if not self.data["ssh_hostname"]:
+            raise ConnectError("No host to connect to: set the host data ssh_hostname")
+        self._folder = make_folder()
+        try:
+            options = [*self._options(), "-F", str(self._write_config(self._folder))]
+            self._session_options = self._find_session_options(options)
+            answers = {"password": self.data["ssh_password"], "passphrase": self.data["ssh_key_password"]}
+            self._master = Master(self._folder, [*options, "--", self.data["ssh_hostname"]], answers, self.host)
+            self._master.wait()
+            super().connect()
+        except BaseException:
+            self._log_out()
+            raise
+
+    def disconnect(self) -> None:
+        """End the shells and log out."""
+        try:
+            super().disconnect()
+        finally:
+            self._log_out()
+
+    def _log_out(self) -> None:
+        master, self._master = self._master, None
+        if master is not None:
+            master.close()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def explain_silence(self, why: str, said: str) -> str:
+        """Why there is no shell: the connection may be lost."""
+        if self._master is not None and self._master.has_ended:
+            return f"Connection to {self.data['ssh_hostname']} lost: {self._master.words() or 'ssh has ended'}"
+        if "session request failed" in said:
+            return f"The server allows no more sessions, see MaxSessions in its sshd_config ({said.strip()})"
+        return super().explain_silence(why, said)
+
+    # How ssh is to log in
+
+    def _options(self) -> list[str]:
+        """Options from the host data, those first that win."""
+        lines = self.data["openssh_options"] or []
+        for line in lines:
+            if line.startswith("-"):
+                raise ConnectError(
+                    f"openssh_options takes lines of ssh_config, such as 'ProxyJump=bastion' in place of '-J bastion'; "
+                    f"{line!r} is none"
+                )
+        forced = ["ControlPersist=no", "RemoteCommand=none", "ForkAfterAuthentication=no"]
+        if self.data["ssh_password"]:
+            forced += ["BatchMode=no", "NumberOfPasswordPrompts=1"]
+        named = {
+            "Port": self.data["ssh_port"],
+            "User": self.data["ssh_user"],
+            "IdentityFile": _quoted(self.data["ssh_key"]),
+            "UserKnownHostsFile": _quoted(self.data["ssh_known_hosts_file"]),
+            "StrictHostKeyChecking": self.data["ssh_strict_host_key_checking"],
+            "ConnectionAttempts": self.data["ssh_connect_retries"] and self.data["ssh_connect_retries"] + 1,
+            "IdentityAgent": None if self.data["ssh_allow_agent"] else "none",
+            "ForwardAgent": "yes" if self.data["ssh_forward_agent"] else None,
+        }
+        lines = [*forced, *lines, *(f"{name}={value}" for name, value in named.items() if value)]
+        return [f"-o{line}" for line in lines]
+
+    def _write_config(self, folder: Path) -> Path:
+        """The configuration that counts, with our defaults after it, in one file."""
+        given = self.data["openssh_config_file"] or self.data["ssh_config_file"]
+        defaults = _DEFAULTS.format(seconds=self.state.config.CONNECT_TIMEOUT)
+        if given:
+            try:
+                text = Path(given).expanduser().read_text(encoding="utf-8", errors="surrogateescape")
+            except OSError as error:
+                raise ConnectError(f"Cannot read {given} (openssh_config_file): {error.strerror}") from error
+        else:
+            prefix = Path(os.path.realpath(shutil.which("ssh") or "/usr/bin/ssh")).parent.parent
+            system = dict.fromkeys(["/etc/ssh/ssh_config", "/usr/etc/ssh/ssh_config", f"{prefix}/etc/ssh/ssh_config"])
+            text = "".join(f'Include "{path}"\n' for path in ["~/.ssh/config", *system])
+        path = folder / "config"
+        path.write_text(f"{text}\n{defaults}", encoding="utf-8", errors="surrogateescape")
+        return path
+
+    def _find_session_options(self, options: Sequence[str]) -> list[str]:
+        """What the configuration says of each session rather than of the connection."""
+        command = shlex.join(["ssh", "-G", *options, "--", self.data["ssh_hostname"]])
+        code, output = run_local_process(command)
+        if code != 0:
+            raise ConnectError(self._advised(output.stderr or f"ssh -G ended with exit code {code}"))
+        found = []
+        for line in output.stdout_lines:
+            name, _, value = line.partition(" ")
+            if name in {"sendenv", "setenv", "forwardagent", "forwardx11", "forwardx11trusted"}:
+                found.append(f"-o{name}={_quoted(value)}")
+        return found
+
+    def _advised(self, said: str) -> str:
+        return advised(said, self.data["ssh_hostname"])
+
+    # rsync
+
+    def check_can_rsync(self) -> None:
+        """Raise :class:`NotImplementedError` where there is no rsync."""
+        if not shutil.which("rsync"):
+            raise NotImplementedError("The `rsync` binary is not available on this system.")
+
+    def rsync(
+        self,
+        src: str,
+        dest: str,
+        flags: Iterable[str],
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Unpack[ConnectorArguments],
+    ) -> bool:
+        """Copy the folder ``src`` to the host's ``dest``, over the shared connection.
+
+        Returns ``True``, or raises ``OSError`` with what rsync said.
+        """
+        if arguments.get("_su_user"):
+            raise OSError("rsync cannot be run with su (_su_user): use _sudo, or _doas")
+        ignored = {"_shell_executable", "_chdir", "_env", "_timeout", "_success_exit_codes", "_get_pty", "_stdin"}
+        kept: Any = {key: value for key, value in arguments.items() if key not in ignored}
+        remote = make_unix_command_for_host(
+            self.state, self.host, StringCommand("rsync"), _shell_executable=None, **kept
+        )
+        shared = " ".join(f"'{word}'" for word in [*self._shared_ssh(), *self._session_options])
+        command = ["rsync", *flags, "--rsh", shared, "--rsync-path", remote.get_raw_value(), "--", src, f"host:{dest}"]
+        if print_input:
+            echo(f"{self.host.print_prefix}>>> {shlex.join(['rsync', *flags, src, dest])}", err=True)
+        code, output = run_local_process(
+            shlex.join(command),
+            timeout=arguments.get("_timeout"),
+            print_output=print_output,
+            print_prefix=self.host.print_prefix,
+        )
+        if code != 0:
+            raise OSError(output.stderr or f"rsync from {src} to {dest} failed with exit code {code}")
+        return True
+
+
+def _quoted(value: str | None) -> str | None:
+    """A value as ``ssh_config`` has it, whose words are separated by blanks."""
+    if not value:
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _see_accepted(pipe: Pipe) -> None:
+    """Wait for a first sign of a session; ``OSError`` if the server allows no more of them."""
+    try:
+        chunk = pipe.receive(_ANSWER_SECONDS)
+    except TimeoutError as error:
+        pipe.close()
+        raise OSError(f"ssh opens no session within {_ANSWER_SECONDS} seconds") from error
+    if chunk is None or (chunk[0] == 2 and b"session request failed" in chunk[1]):
+        pipe.close()
+        raise OSError("the server allows no more sessions, see MaxSessions in its sshd_config")
