@@ -17,7 +17,7 @@ from .session import BOOT, SessionConnector, SessionData
 from .sshlogin import Connection, connect_with_retries
 from .sshpipe import ChannelPipe
 from .sshtarget import Target, resolve_target
-from .util import run_local_process
+from .util import make_unix_command_for_host, run_local_process
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -233,10 +233,13 @@ class SSHConnector(SessionConnector):
         print_input: bool = False,
         **arguments: Unpack[ConnectorArguments],
     ) -> bool:
-        """Copy the folder ``src`` to the host's ``dest``; returns ``True``, or raises ``OSError``: rsync's words."""
+        """Copy the folder ``src`` to the host's ``dest``; returns ``True``, or raises ``OSError``: rsync's words.
+
+        On the host it runs with sudo, doas or dzdo if asked; with su it cannot, which is a ``NotImplementedError``.
+        """
         command = StringCommand(
             *("rsync", *flags, "--rsh", f'"{self._ssh_command()}"'),
-            *("--rsync-path", f"'{_remote_rsync(arguments)}'"),
+            *("--rsync-path", self._remote_rsync(arguments)),
             *(QuoteString(src), QuoteString(f"{self._login_name()}:{dest}")),
         )
         if print_input:
@@ -250,6 +253,18 @@ class SSHConnector(SessionConnector):
         if code != 0:
             raise OSError(output.stderr or f"rsync from {src} to {dest} failed with exit code {code}")
         return True
+
+    def _remote_rsync(self, arguments: Any) -> str | QuoteString:
+        """The program that rsync starts on the host, as a word."""
+        if arguments.get("_su_user"):
+            raise NotImplementedError(f"[{self.host.name}] rsync cannot run with _su_user: use _sudo and _sudo_user")
+        given = {key: arguments[key] for key in _RSYNC_KEYS if arguments.get(key)}
+        line = make_unix_command_for_host(self.state, self.host, "rsync", _shell_executable=None, **given)
+        if "SUDO_ASKPASS=" in line.get_raw_value() or given.keys() & {"_doas", "_dzdo"}:
+            return QuoteString(line)
+        user = given.get("_sudo_user")
+        sudo = ["sudo", *(["-u", shlex.quote(user)] if user else [])] if "_sudo" in given else []
+        return f"'{' '.join([*sudo, 'rsync'])}'"
 
     def _login_name(self) -> str:
         name = self.data["ssh_hostname"] or self.host.name
@@ -275,16 +290,12 @@ class SSHConnector(SessionConnector):
         return " ".join(words)
 
 
+# What of the arguments has a part in how rsync is started on the host
+_RSYNC_KEYS = ("_sudo", "_sudo_user", "_sudo_password", "_doas", "_doas_user", "_dzdo", "_dzdo_user", "_temp_dir")
+
+
 def _between_quotes(text: str) -> str:
     """A word for rsync's ``--rsh`` inside a double-quoted word of the shell."""
     for sign in '\\"$`':
         text = text.replace(sign, f"\\{sign}")
     return f'\\"{text}\\"'
-
-
-def _remote_rsync(arguments: Any) -> str:
-    """The program that rsync starts on the target."""
-    if not arguments.get("_sudo"):
-        return "rsync"
-    user = arguments.get("_sudo_user")
-    return f"sudo -u {shlex.quote(user)} rsync" if user else "sudo rsync"

@@ -123,3 +123,13 @@ def test_rsync_that_is_not_there_is_told(sshd: SSHServer, ssh_user: User, monkey
     monkeypatch.setattr(ssh.shutil, "which", lambda name: None)
     with pytest.raises(NotImplementedError, match=r"The `rsync` binary is not available on this system\."):
         ssh_connector(ssh_data(sshd, ssh_user)).check_can_rsync()
+
+
+def test_rsync_says_that_it_cannot_run_with_su() -> None:
+    with pytest.raises(NotImplementedError, match="cannot run with _su_user: use _sudo"):
+        ssh_connector({"ssh_hostname": "h"}).rsync("src", "dest", ["-a"], _su_user="www")
+
+
+def test_rsync_runs_with_doas_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = rsync_line(monkeypatch, {"ssh_hostname": "h"}, _doas=True, _doas_user="www")
+    assert "--rsync-path 'doas -n -u www rsync' src" in line
