@@ -165,42 +165,14 @@ class StringCommand(PyinfraCommand):
         )
 
 
-class FileUploadCommand(PyinfraCommand):
-    """A local file, or a file object, to be written to the host."""
+class _FileCommand(PyinfraCommand):
+    """A file to be copied between this machine and the host, by one of the host's methods."""
+
+    _method: str
 
     def __init__(
         self,
         src: str | IO[Any],
-        dest: str,
-        remote_temp_filename: str | None = None,
-        **kwargs: Unpack[ConnectorArguments],
-    ) -> None:
-        super().__init__(**kwargs)
-        self.src = src
-        self.dest = dest
-        self.remote_temp_filename = remote_temp_filename
-
-    def __repr__(self) -> str:
-        return f"FileUploadCommand({self.src}, {self.dest})"
-
-    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
-        """Copy it to ``host``; returns whether that went well."""
-        return host.put_file(
-            self.src,
-            self.dest,
-            remote_temp_filename=self.remote_temp_filename,
-            print_output=state.print_output,
-            print_input=state.print_input,
-            **_merged(self, connector_arguments),
-        )
-
-
-class FileDownloadCommand(PyinfraCommand):
-    """A file on the host, to be written to a local path or file object."""
-
-    def __init__(
-        self,
-        src: str,
         dest: str | IO[Any],
         remote_temp_filename: str | None = None,
         **kwargs: Unpack[ConnectorArguments],
@@ -211,11 +183,12 @@ class FileDownloadCommand(PyinfraCommand):
         self.remote_temp_filename = remote_temp_filename
 
     def __repr__(self) -> str:
-        return f"FileDownloadCommand({self.src}, {self.dest})"
+        return f"{type(self).__name__}({self.src}, {self.dest})"
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
-        """Copy it from ``host``; returns whether that went well."""
-        return host.get_file(
+        """Copy it; returns whether that went well."""
+        copy = getattr(host, self._method)
+        return copy(
             self.src,
             self.dest,
             remote_temp_filename=self.remote_temp_filename,
@@ -223,6 +196,18 @@ class FileDownloadCommand(PyinfraCommand):
             print_input=state.print_input,
             **_merged(self, connector_arguments),
         )
+
+
+class FileUploadCommand(_FileCommand):
+    """A local file (``src``: a path or file object), to be written to the path ``dest`` on the host."""
+
+    _method = "put_file"
+
+
+class FileDownloadCommand(_FileCommand):
+    """A file on the host (``src``: its path), to be written to a local path or file object ``dest``."""
+
+    _method = "get_file"
 
 
 def _context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
