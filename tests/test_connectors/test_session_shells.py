@@ -55,7 +55,8 @@ def exit_code(host: Host, command: str, **arguments: Any) -> int:
 
 def works(host: Host) -> None:
     """The session goes on as if nothing had happened."""
-    assert run(host, "echo out; echo err >&2; exit 3", _success_exit_codes=[3])[1].output_lines == ["out", "err"]
+    success, output = run(host, "echo out; echo err >&2; exit 3", _success_exit_codes=[3])
+    assert (success, output.stdout_lines, output.stderr_lines) == (True, ["out"], ["err"])
     assert [output.stdout for _, output in ask(host, "echo 1", "pwd")] == ["1", os.getcwd()]
 
 
