@@ -33,6 +33,8 @@ TEST = [
     "pytest-cov>=7",
     "freezegun>=1.5",
     "pexpect>=4.9",
+    # The API server that kubectl is tested against
+    "aiohttp>=3.10",
 ]
 DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]>=0.27", "pymdown-extensions>=10"]
 DEV = [*TEST, "import-linter>=2", "mypy>=1.11", "ruff>=0.8", "types-paramiko", "types-pyyaml", "types-setuptools"]
@@ -46,6 +48,7 @@ CONNECTORS = [
     "dockerssh = pyinfra.connectors.dockerssh:DockerSSHConnector",
     "fake = pyinfra.connectors.fake:FakeConnector",
     "incus = pyinfra.connectors.incus:IncusConnector",
+    "kubernetes = pyinfra.connectors.kubernetes:KubernetesConnector",
     "local = pyinfra.connectors.local:LocalConnector",
     "lxd = pyinfra.connectors.incus:LXDConnector",
     "nspawn = pyinfra.connectors.nspawn:NspawnConnector",

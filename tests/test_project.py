@@ -26,7 +26,7 @@ LONG_FILES = {
 # Public names of pyinfra 3.10, by module, that these two may use: so they work unchanged inside it
 PORTABLE_FILES = [
     f"pyinfra/connectors/{name}.py"
-    for name in ("session", "pipe", "chroot", "incus", "nspawn", "openssh", "opensshlogin")
+    for name in ("session", "pipe", "chroot", "incus", "kubernetes", "nspawn", "openssh", "opensshlogin")
 ]
 PUBLIC_NAMES = {
     "pyinfra": {"logger", "__version__"},

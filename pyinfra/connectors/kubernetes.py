@@ -96,7 +96,7 @@ def _current_context(*options: str) -> str:
 
 
 def _running_pods(options: Sequence[str], namespace: str, selector: str) -> list[dict[str, Any]]:
-    """The pods that run, oldest first, as the cluster describes them; one at least.
+    """The metadata of pods that run, of one at least.
 
     Args:
         options: of kubectl, on where the cluster is
@@ -108,20 +108,20 @@ def _running_pods(options: Sequence[str], namespace: str, selector: str) -> list
     """
     which = [f"--namespace={namespace}"] if namespace else ["--all-namespaces"]
     which += [f"--selector={selector}"] if selector else []
-    code, output = _run_kubectl(
-        *options, "get", "pods", *which, "--field-selector=status.phase=Running", "--output=json"
-    )
+    listing = ["get", "pods", *which, "--field-selector=status.phase=Running", "--output=json"]
+    code, output = _run_kubectl(*options, *listing)
     if code != 0:
         raise ConnectError(_explained(output.stderr, namespace))
     # Those that are about to end still count as running there
-    items = [item for item in json.loads(output.stdout)["items"] if "deletionTimestamp" not in item["metadata"]]
-    if not items and namespace:
+    pods = [item["metadata"] for item in json.loads(output.stdout)["items"]]
+    pods = [pod for pod in pods if "deletionTimestamp" not in pod]
+    if not pods and namespace:
         code, output = _run_kubectl(*options, "get", "namespace", namespace, "--output=name")
         if code != 0 and "not found" in output.stderr:
             raise ConnectError(_explained(output.stderr, namespace))
-    if not items:
+    if not pods:
         raise ConnectError(f"No such pod runs: `{shlex.join(['kubectl', *options, 'get', 'pods', *which])}` lists all")
-    return sorted(items, key=lambda item: (item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"]))
+    return pods
 
 
 def _groups(metadata: dict[str, Any]) -> list[str]:
@@ -139,7 +139,7 @@ def _groups(metadata: dict[str, Any]) -> list[str]:
 
 
 def _parts(name: str) -> dict[str, str]:
-    """What a name says: ``context``, ``namespace``, ``pod``, ``selector`` and ``container``, as far as they are there."""
+    """What a name says of ``context``, ``namespace``, ``pod``, ``selector`` and ``container``."""
     # A context may have any characters, those of clouds have colons and slashes; nothing after it has a colon
     match = re.fullmatch("(?:(.+):)?([^/:]*)(?:/([^:]+))?", name)
     context, namespace, rest = match.groups("") if match else ("", "", "")
@@ -244,8 +244,8 @@ class KubernetesConnector(SessionConnector):
       of the pod, ``@kubernetes/shop/app=web``, it is those that it selects.
     - Without a container it is the one that the pod's annotation ``kubectl.kubernetes.io/default-container`` names, or
       the first.
-    - ``CONTEXT:`` before the namespace is a context of the kubeconfig: ``@kubernetes/prod:shop``, ``@kubernetes/prod:``.
-      Without, it is the one that is current when the run begins.
+    - ``CONTEXT:`` before the namespace is a context of the kubeconfig: ``@kubernetes/prod:shop``, or all of it with
+      ``@kubernetes/prod:``. Without, it is the one that is current when the run begins.
     - With the data ``kubernetes_selector`` a host is the oldest pod that runs and has such labels, whatever its name
       says: ``("@kubernetes/shop/web", {"kubernetes_selector": "app=web"})``.
 
@@ -263,9 +263,7 @@ class KubernetesConnector(SessionConnector):
         ),
         "kubernetes_namespace": DataMeta("Namespace of the pod", "default"),
         "kubernetes_pod": DataMeta("Name of the pod"),
-        "kubernetes_selector": DataMeta(
-            "Label selector, such as app=web: the oldest pod that fits, not a named one"
-        ),
+        "kubernetes_selector": DataMeta("Label selector, such as app=web: the oldest pod that fits, not a named one"),
         "kubernetes_container": DataMeta("Container of the pod; without, its default one, or else its first"),
     }
 
@@ -290,8 +288,7 @@ class KubernetesConnector(SessionConnector):
             raise InventoryError(f"@kubernetes: {error}") from error
         before = f"{parts['context']}:" if "context" in parts else ""
         after = f"/{parts['container']}" if "container" in parts else ""
-        for metadata in (pod["metadata"] for pod in pods):
-            namespace, pod = metadata["namespace"], metadata["name"]
+        for namespace, pod, metadata in sorted((pod["namespace"], pod["name"], pod) for pod in pods):
             data = _data({**parts, "context": context, "namespace": namespace, "pod": pod})
             yield f"@kubernetes/{before}{namespace}/{pod}{after}", data, _groups(metadata)
 
@@ -328,7 +325,7 @@ class KubernetesConnector(SessionConnector):
         if not self._pod and self.data["kubernetes_selector"]:
             namespace = self.data["kubernetes_namespace"]
             pods = _running_pods(self._options(), namespace, self.data["kubernetes_selector"])
-            self._pod = pods[0]["metadata"]["name"]
+            self._pod = min((pod.get("creationTimestamp", ""), pod["name"]) for pod in pods)[1]
         super().connect()
 
     def _explain(self, said: str) -> str:
