@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
 import shlex
 import signal
 import subprocess
+import sys
+import termios
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.fileobject import FileObject
+from gevent.socket import wait_read
 
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.api.command import MaskString, QuotePath, QuoteString, StringCommand
@@ -158,6 +162,60 @@ def read_output_buffers(
     return CommandOutput(lines)
 
 
+def _lines_until_over(fd: int, is_over: Callable[[], bool]) -> Iterator[bytes]:
+    """The lines that come out of a pipe, to its end or to where its process is over.
+
+    What a process leaves in the background may hold the pipe for as long as it likes.
+    """
+    os.set_blocking(fd, False)
+    begun: list[bytes] = []
+    left: int | None = None
+    while left is None or left > 0:
+        if left is None and is_over():
+            left = _count_waiting(fd)
+            continue
+        try:
+            data = os.read(fd, _BLOCK_SIZE if left is None else min(left, _BLOCK_SIZE))
+        except BlockingIOError:
+            with suppress(TimeoutError):
+                wait_read(fd, timeout=0.02, timeout_exc=TimeoutError())
+            continue
+        if not data:
+            break
+        if left is not None:
+            left -= len(data)
+        first, *lines = data.split(b"\n")
+        begun.append(first)
+        if lines:
+            yield b"".join([*begun, b"\n"])
+            yield from (line + b"\n" for line in lines[:-1])
+            begun = [lines[-1]]
+    if any(begun):
+        yield b"".join(begun)
+
+
+def _count_waiting(fd: int) -> int:
+    """How many bytes are in a pipe."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def _let_end(fd: int) -> None:
+    """Read a pipe to its end for nobody: who still writes to it is not to be killed by that."""
+    with suppress(OSError):
+        while _read_or_wait(fd):
+            pass
+    os.close(fd)
+
+
+def _read_or_wait(fd: int) -> bool:
+    """Drop what is in a pipe, or wait for something; returns whether its end is still to come."""
+    try:
+        return bool(os.read(fd, _BLOCK_SIZE))
+    except BlockingIOError:
+        wait_read(fd)
+        return True
+
+
 def run_local_process(
     command: str,
     stdin: Any = None,
@@ -173,7 +231,8 @@ def run_local_process(
         timeout: seconds after which it is killed, with all that it started
         print_output: whether to echo its output, after ``print_prefix``
 
-    Returns its exit code (128+n for signal n) and its output.
+    Returns its exit code (128+n for signal n) and its output, which ends with it: a process that it leaves in the
+    background is not waited for.
 
     Raises:
         TimeoutError: it took longer
@@ -181,20 +240,26 @@ def run_local_process(
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
     in_read, in_write = os.pipe()
-    ours = [FileObject(fd, mode) for fd, mode in ((out_read, "rb"), (err_read, "rb"), (in_write, "wb"))]
     try:
         process = subprocess.Popen(
             ["sh", "-c", command], stdin=in_read, stdout=out_write, stderr=err_write, start_new_session=True
         )
+    except BaseException:
+        for fd in (out_read, err_read, in_write):
+            os.close(fd)
+        raise
     finally:
         for fd in (in_read, out_write, err_write):
             os.close(fd)
-    writer = gevent.spawn(write_stdin, stdin, ours[2])
+    ours = FileObject(in_write, "wb")
+    writer = gevent.spawn(write_stdin, stdin, ours)
+    outputs = [_lines_until_over(fd, lambda: process.poll() is not None) for fd in (out_read, err_read)]
     try:
-        output = read_output_buffers(ours[0], ours[1], timeout, print_output, print_prefix)
-        # Waiting for it would stop all other greenlets, unless gevent has patched the standard library
-        while (code := process.poll()) is None:
-            gevent.sleep(0.005)
+        with gevent.Timeout(timeout, TimeoutError(f"Command timed out after {timeout}s")):
+            output = read_output_buffers(outputs[0], outputs[1], None, print_output, print_prefix)
+            # Waiting for it would stop all other greenlets, unless gevent has patched the standard library
+            while (code := process.poll()) is None:
+                gevent.sleep(0.005)
     except BaseException:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -202,8 +267,9 @@ def run_local_process(
         raise
     finally:
         writer.kill()
-        for file in ours:
-            file.close()
+        ours.close()
+        for fd in (out_read, err_read):
+            gevent.spawn(_let_end, fd)
     return code if code >= 0 else 128 - code, output
 
 
