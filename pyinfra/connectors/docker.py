@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+import gevent
 
 from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo, format_text
@@ -34,6 +37,9 @@ _RUN_OPTIONS = {
     "docker_architecture": "--arch",
     "docker_network": "--network",
 }
+
+# How long shells may take to end before a container is committed
+_LAST_SHELL_SECONDS = 10
 
 RUN_META = {
     "docker_platform": DataMeta("Platform to run an image for (--platform), such as linux/arm64"),
@@ -204,8 +210,8 @@ class DockerConnector(SessionConnector):
             return ""
         _, output = self.run_engine("logs", "--tail", "5", found.id)
         return (
-            f"The new container of {container.image} ended at once: it has to run `tail -f /dev/null`. If an entrypoint "
-            "of the image is in the way, set the host data docker_run_arguments to ['--entrypoint', '']. "
+            f"The new container of {container.image} ended at once: it has to run `tail -f /dev/null`. If the image has "
+            "an entrypoint that is in the way, set the host data docker_run_arguments to ['--entrypoint', '']. "
             f"It wrote: {output.output or 'nothing'}"
         )
 
@@ -257,9 +263,23 @@ class DockerConnector(SessionConnector):
             self.ask_engine("rm -f", container)
             self._say("no operation was run: nothing is committed, container removed:", container.short_id)
             return
+        self._wait_for_shells(container)
         self._committed = self.ask_engine("commit", container)[-1].strip().removeprefix("sha256:")[:12]
         self.ask_engine("rm -f", container)
         self._say("docker build complete, image ID:", self._committed)
+
+    def _wait_for_shells(self, container: Container) -> None:
+        """Wait until the shells that have been let go of have ended, so that the container stands still.
+
+        To commit it, the engine freezes it. If a shell is just starting then, that start and the end of the frost wait
+        for each other, for ever (seen with Docker 20.10 and runc 1.1).
+        """
+        deadline = time.monotonic() + _LAST_SHELL_SECONDS
+        while time.monotonic() < deadline:
+            found = self.inspect(container.id)
+            if found is None or not found.is_busy:
+                return
+            gevent.sleep(0.05)
 
     def _say(self, what: str, identifier: str, more: str = "") -> None:
         words = [what, format_text(identifier, bold=True), more]

@@ -85,13 +85,14 @@ def run_engine(program: str, *words: str) -> tuple[int, CommandOutput]:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container, as the engine describes it."""
+    """A container, as the engine describes it; it is busy while commands of ours or of others run in it."""
 
     id: str
     name: str
     image: str
     labels: dict[str, str]
     is_running: bool
+    is_busy: bool = False
 
     def __str__(self) -> str:
         return self.name or self.short_id
@@ -111,6 +112,7 @@ class Container:
             config.get("Image") or described.get("ImageName") or "",
             config.get("Labels") or {},
             bool(described["State"]["Running"]),
+            bool(described.get("ExecIDs")),
         )
 
 

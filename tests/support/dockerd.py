@@ -35,7 +35,6 @@ class DockerEngine:
     """An engine that runs until the block ends, and what it has."""
 
     folder: Path
-    pid: int
 
     @property
     def address(self) -> str:
@@ -84,6 +83,11 @@ class DockerEngine:
         return name
 
 
+def engine_in_use() -> DockerEngine:
+    """The engine that ``DOCKER_HOST`` names."""
+    return DockerEngine(Path(os.environ["DOCKER_HOST"].removeprefix("unix://")).parent)
+
+
 @contextmanager
 def docker_engine() -> Iterator[DockerEngine]:
     """An engine with the image :data:`IMAGE`, gone with the block, and all its containers too."""
@@ -101,9 +105,12 @@ def docker_engine() -> Iterator[DockerEngine]:
         stderr=log,
         start_new_session=True,
     )
-    engine = DockerEngine(folder, process.pid)
+    engine = DockerEngine(folder)
     try:
         _wait_until_it_answers(engine, process)
+        # For all users of this machine
+        folder.chmod(0o755)
+        (folder / "docker.sock").chmod(0o666)
         with busybox_root(folder) as root:
             engine.import_image(root, IMAGE, 'CMD ["sh"]')
             engine.import_image(root, f"{IMAGE}-entrypoint", 'ENTRYPOINT ["echo", "no luck"]')
@@ -118,7 +125,10 @@ def docker_engine() -> Iterator[DockerEngine]:
             process.kill()
             process.wait()
         log.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        # What it leaves mounted
+        for name in ("exec/netns/default", "data"):
+            subprocess.run(["umount", "--lazy", str(folder / name)], capture_output=True, check=False)
+        shutil.rmtree(folder)
 
 
 def _wait_until_it_answers(engine: DockerEngine, process: subprocess.Popen[bytes]) -> None:

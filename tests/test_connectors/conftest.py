@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.delayproxy import DelayProxy
+from tests.support.dockerd import DockerEngine, docker_engine, missing_for_docker
 from tests.support.sshd import SSHServer, User, can_run_sshd, start_sshd
 
 
@@ -50,3 +51,14 @@ def delay_proxy(sshd: SSHServer) -> Iterator[Callable[..., DelayProxy]]:
     yield make
     for proxy in proxies:
         proxy.close()
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[DockerEngine]:
+    """A Docker engine, which ``docker`` finds by itself from then on."""
+    missing = missing_for_docker()
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+    with docker_engine() as engine, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", engine.address)
+        yield engine

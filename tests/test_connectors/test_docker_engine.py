@@ -1,0 +1,176 @@
+"""Containers of a real Docker engine: the connector contract, and what becomes of containers and images."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyinfra.api.connectors import expand_name
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.testing.contract import ConnectorContract
+from tests.support.dockerd import IMAGE, DockerEngine, engine_in_use
+from tests.support.hosts import connected_host
+from tests.support.run import connected_run
+from tests.test_connectors.test_docker import run_until_disconnected
+
+CONTAINER = "pit-contract"
+# There is no rsync, BusyBox has no tools for attributes, and nothing is denied to root
+NOT_IN_A_CONTAINER = {"rsync", "replaced_files_keep_attributes", "denied_files_are_errors"}
+
+
+@pytest.fixture(autouse=True)
+def no_containers(docker: DockerEngine) -> Iterator[None]:
+    """No container is there before a test, but that of the contract."""
+    yield
+    for name in docker.containers():
+        if name != CONTAINER:
+            docker.run("rm", "--force", name)
+
+
+@pytest.mark.usefixtures("docker")
+class TestContract(ConnectorContract):
+    """In a container that runs."""
+
+    inventory = f"@docker/{CONTAINER}"
+    may_not_apply = NOT_IN_A_CONTAINER
+
+    @classmethod
+    def setup_class(cls) -> None:
+        engine_in_use().start_container(name=CONTAINER)
+        super().setup_class()
+
+
+def refusal(name: str, **data: object) -> str:
+    """Why a host cannot be connected to."""
+    with pytest.raises(ConnectError) as caught, connected_host(name, **data):
+        pass
+    return str(caught.value)
+
+
+def test_all_containers_that_run_are_found(docker: DockerEngine) -> None:
+    name = docker.start_container("--label", "role=web/front")
+    docker.run("stop", "--time", "0", docker.start_container("--label", "role=off"))
+    found = {host: (data, groups) for host, data, groups, _ in expand_name("@docker")}
+    found.pop(f"@docker/{CONTAINER}", None)
+    groups = ["@docker", f"image_{IMAGE}", "label_role=web_front"]
+    assert found == {f"@docker/{name}": ({"docker_identifier": name}, groups)}
+
+
+def test_a_container_that_is_stopped_is_started_and_stopped_again(docker: DockerEngine) -> None:
+    name = docker.start_container("--stop-signal", "KILL")
+    docker.run("stop", name)
+    with connected_host(f"@docker/{name}") as host:
+        assert docker.containers()[name] == "running"
+        assert host.run_shell_command("echo hello > /left")[0]
+    assert docker.containers()[name] == "exited"
+    docker.run("start", name)
+    assert docker.run("exec", name, "cat", "/left") == "hello"
+
+
+def test_an_image_becomes_a_new_image(docker: DockerEngine) -> None:
+    data = {"docker_network": "host", "docker_run_arguments": ["--env", "GREETING=good morning"]}
+    before = docker.containers()
+    (said,) = run_until_disconnected(f"@docker/{IMAGE}", 'echo "$GREETING" > /made', data=data)
+    assert docker.containers() == before
+    image = said.removeprefix("docker build complete, image ID: ")
+    assert docker.run("run", "--rm", "--network", "host", image, "cat", "/made") == "good morning"
+    docker.run("rmi", image)
+
+
+def test_after_a_failure_the_container_is_there_to_be_looked_at(docker: DockerEngine) -> None:
+    before = set(docker.containers())
+    (said,) = run_until_disconnected(
+        f"@docker/{IMAGE}", "echo looked at > /made", "exit 3", data={"docker_network": "host"}
+    )
+    assert "nothing is committed" in said
+    (name,) = set(docker.containers()) - before
+    assert docker.run("exec", name, "cat", "/made") == "looked at"
+    assert docker.run("inspect", "--format", "{{.Id}}", name)[:12] in said
+
+
+def test_an_entrypoint_in_the_way_is_told_and_can_be_taken_out_of_it(docker: DockerEngine) -> None:
+    name = f"@docker/{IMAGE}-entrypoint"
+    before = docker.containers()
+    assert re.search(
+        r"ended at once: .*docker_run_arguments to .*It wrote: no luck tail -f", refusal(name, docker_network="host")
+    )
+    assert docker.containers() == before
+    with connected_host(name, docker_network="host", docker_run_arguments=["--entrypoint", ""]) as host:
+        assert host.run_shell_command("echo hello")[1].stdout == "hello"
+
+
+def test_an_image_with_nothing_in_it_is_told_and_leaves_no_container(docker: DockerEngine) -> None:
+    before = docker.containers()
+    assert re.search(
+        r"no `tail` in the image .*-empty.*: start one yourself",
+        refusal(f"@docker/{IMAGE}-empty", docker_network="host"),
+    )
+    assert docker.containers() == before
+
+
+def test_what_is_neither_a_container_nor_an_image_is_told(docker: DockerEngine) -> None:
+    name = f"127.0.0.1:1/{secrets.token_hex(4)}"
+    assert f"There is neither a container nor an image called {name}: " in refusal(f"@docker/{name}")
+
+
+def test_a_container_without_a_shell_is_told(docker: DockerEngine) -> None:
+    name = docker.start_container()
+    docker.run("exec", name, "rm", "/bin/sh")
+    assert re.search(rf"There is no shell \(sh\) in {name}: .*shell_session = False", refusal(f"@docker/{name}"))
+    with connected_host(f"@docker/{name}", shell_session=False) as host:
+        assert host.run_shell_command("echo 'a  b'")[1].stdout == "a  b"
+
+
+def test_a_container_that_is_killed_in_the_middle_is_told(docker: DockerEngine) -> None:
+    name = docker.start_container()
+    with connected_host(f"@docker/{name}") as host:
+        killer = threading.Timer(1, lambda: docker.run("kill", name))
+        killer.start()
+        with pytest.raises(ConnectError, match=rf"The container {name} does not run: `docker logs {name}` may say why"):
+            host.run_shell_command("sleep 60")
+        killer.join()
+
+
+def test_an_engine_that_cannot_be_reached_is_told(docker: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{docker.folder}/nowhere.sock")
+    assert re.search(r"does not run or cannot be reached: start it .*nowhere\.sock", refusal("@docker/any"))
+
+
+def test_commands_and_files_are_the_users_of_the_data(docker: DockerEngine, tmp_path: Path) -> None:
+    name = docker.start_container()
+    with connected_host(f"@docker/{name}", docker_user="nobody") as host:
+        assert host.run_shell_command("id -un")[1].stdout == "nobody"
+        assert host.put_file(str(Path(__file__)), "/tmp/copy")
+        assert host.run_shell_command("ls -l /tmp/copy")[1].stdout.split()[2] == "nobody"
+        assert host.get_file("/tmp/copy", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == Path(__file__).read_bytes()
+
+
+def test_a_run_over_containers_reads_facts_and_changes_things(docker: DockerEngine) -> None:
+    from pyinfra.facts.files import FindFiles
+    from pyinfra.operations import files
+
+    name = docker.start_container()
+    with connected_run(f"@docker/{name}") as run:
+        assert run.op(files.directory, "/srv/a/b", mode="750").did_change()
+        assert not run.op(files.directory, "/srv/a/b", mode="750").did_change()
+        run.op(files.file, "/srv/a/b/c")
+        assert run.fact(FindFiles, "/srv") == ["/srv/a/b/c"]
+    assert docker.run("exec", name, "stat", "-c", "%a", "/srv/a/b") == "750"
+
+
+def test_what_runs_in_a_container_is_gone_after_a_disconnection(docker: DockerEngine) -> None:
+    name = docker.start_container()
+    with connected_host(f"@docker/{name}") as host:
+        host.run_shell_command("true")
+        host.connector.run_fact_commands([])
+    deadline = time.monotonic() + 20
+    while len(docker.run("top", name).splitlines()) > 2:
+        assert time.monotonic() < deadline, docker.run("top", name)
+        time.sleep(0.1)
