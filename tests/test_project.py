@@ -26,7 +26,20 @@ LONG_FILES = {
 # Public names of pyinfra 3.10, by module, that these two may use: so they work unchanged inside it
 PORTABLE_FILES = [
     f"pyinfra/connectors/{name}.py"
-    for name in ("session", "pipe", "chroot", "incus", "kubernetes", "nspawn", "openssh", "opensshlogin")
+    for name in (
+        "session",
+        "pipe",
+        "chroot",
+        "compose",
+        "docker",
+        "dockerssh",
+        "engines",
+        "incus",
+        "kubernetes",
+        "nspawn",
+        "openssh",
+        "opensshlogin",
+    )
 ]
 PUBLIC_NAMES = {
     "pyinfra": {"logger", "__version__"},
@@ -38,6 +51,7 @@ PUBLIC_NAMES = {
     "pyinfra.api.state": {"State"},
     "pyinfra.api.util": {"get_file_io", "memoize"},
     "pyinfra.connectors.base": {"BaseConnector", "ConnectorData", "DataMeta", "host_to_connector_data"},
+    "pyinfra.connectors.ssh": {"SSHConnector"},
     "pyinfra.connectors.util": {
         "CommandOutput",
         "OutputLine",
@@ -52,7 +66,12 @@ PUBLIC_NAMES = {
 }
 PORTABLE_LIBRARIES = {"gevent", "typing_extensions"}
 # These travel along with the connector
-PORTABLE_MODULES = {"pyinfra.connectors.session", "pyinfra.connectors.opensshlogin"}
+PORTABLE_MODULES = {
+    "pyinfra.connectors.session",
+    "pyinfra.connectors.docker",
+    "pyinfra.connectors.engines",
+    "pyinfra.connectors.opensshlogin",
+}
 
 
 def python_files() -> list[Path]:

@@ -210,8 +210,8 @@ class DockerConnector(SessionConnector):
             return ""
         _, output = self.run_engine("logs", "--tail", "5", found.id)
         return (
-            f"The new container of {container.image} ended at once: it has to run `tail -f /dev/null`. If the image has "
-            "an entrypoint that is in the way, set the host data docker_run_arguments to ['--entrypoint', '']. "
+            f"The new container of {container.image} ended at once: it has to run `tail -f /dev/null`. If the image "
+            "has an entrypoint that is in the way, set the host data docker_run_arguments to ['--entrypoint', '']. "
             f"It wrote: {output.output or 'nothing'}"
         )
 
