@@ -28,7 +28,16 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
 
 # Each of these registers its rules, and reports show them in this order
-from . import rules_commands, rules_connector, rules_copies, rules_elevation, rules_files, rules_output, rules_session  # noqa: F401
+# isort: off
+from . import rules_connector  # noqa: F401
+from . import rules_commands  # noqa: F401
+from . import rules_output  # noqa: F401
+from . import rules_session  # noqa: F401
+from . import rules_elevation  # noqa: F401
+from . import rules_files  # noqa: F401
+from . import rules_copies  # noqa: F401
+
+# isort: on
 from .rules import RULES, Broken, NotApplicable, Rule, rule
 from .target import Target
 

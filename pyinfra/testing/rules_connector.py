@@ -13,6 +13,7 @@ from pyinfra.api.connectors import split_connector_name
 from pyinfra.api.exceptions import ConnectorDataTypeError, InventoryError
 from pyinfra.api.host import HostData
 from pyinfra.connectors.base import host_to_connector_data
+from pyinfra.connectors.session import SessionConnector
 
 from .rules import Broken, NotApplicable, expect, expect_true, rule
 from .target import Ran, Target
@@ -189,6 +190,12 @@ def long_batches(target: Target) -> None:
 @rule(FACTS)
 def facts_survive_their_shell(target: Target) -> None:
     """When the shell that facts share dies, the facts that it owed are asked once more in a new one."""
+    connector_cls = type(target.host.connector)
+    if isinstance(target.host.connector, SessionConnector) and (
+        connector_cls.run_shell_command is not SessionConnector.run_shell_command
+        and connector_cls.run_fact_commands is SessionConnector.run_fact_commands
+    ):
+        raise NotApplicable("the connector has its own way to run commands, and facts share no shell there")
     path = QuoteString(target.path("killed"))
     once = StringCommand("if [ -e", path, "]; then echo fine; else : >", path, "; kill -9 0; sleep 5; fi")
     commands = [StringCommand("echo before"), once, StringCommand("echo after")]

@@ -44,7 +44,7 @@ def _note_time(times: list[float], _message: str) -> None:
 @rule(SECTION)
 def output_comes_line_by_line(target: Target) -> None:
     """Output arrives line by line, while the command runs."""
-    for seconds in (1, 3, 6):  # a busy machine gets more chances: it may be late with the first line
+    for seconds in (1, 2, 4):  # a busy machine gets more chances: it may be late with the first line
         times: list[float] = []
         with listening_with(partial(_note_time, times)):
             target.ok(f"echo first; sleep {seconds}; echo after", print_output=True)

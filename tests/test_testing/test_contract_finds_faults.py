@@ -262,7 +262,7 @@ def test_a_fault_breaks_its_rule_and_no_fault_does_not(
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to become other users")
-    monkeypatch.setattr("pyinfra.testing.contract._RULE_SECONDS", 20)
+    monkeypatch.setattr("pyinfra.testing.contract._RULE_SECONDS", 9)
     monkeypatch.setenv("CONTRACT_A", "0")
     monkeypatch.delenv("CONTRACT_A")
     broken = outcome_of(connector_cls, rule)
