@@ -12,18 +12,12 @@ from typing import TYPE_CHECKING, Any
 from pyinfra.api.exceptions import InventoryError
 
 from . import vault
-from .model import Variable, Variables
+from .model import UnsafeText, Variable, Variables
 
 if TYPE_CHECKING:
     from yaml.nodes import MappingNode, Node
 
 INSTALL_YAML = "install PyYAML: pip install pyyaml, or pyinfra[ansible]"
-
-
-class UnsafeText(str):
-    """Text that is never a template, whatever is in it: ``!unsafe`` in YAML."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ _WITH_PORT = re.compile(r"(?P<host>(?:[^:\[\]]|\[[^\]]*\])+):(?P<port>\d+)")
 _RANGE = re.compile(r"\[([^\]]*)\]")
 # What can stand between the dots of a name that has a port; \w is more than ASCII
 _LABEL = r"(?:\w|\[[^\]]*\])(?:(?:[\w-]|\[[^\]]*\])*(?:\w|\[[^\]]*\]))?"
-_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.\[\]]*:[0-9A-Fa-f:.\[\]]*")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pyinfra.api.exceptions import InventoryError
 
 from .hostpattern import expand_hosts
-from .model import UNGROUPED, AnsibleInventory, Variable
+from .model import UNGROUPED, AnsibleInventory, UnsafeText, Variable
 
 _SECTION = re.compile(r"\[(?P<group>[^:\]\s]+)(?::(?P<kind>\w+))?\]\s*(?:#.*)?")
 _CHILD = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
@@ -27,7 +27,7 @@ def parse_value(text: str) -> Any:
             value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    return UnsafeText(value.decode("utf-8", "replace")) if isinstance(value, bytes) else value
 
 
 class _Reader:

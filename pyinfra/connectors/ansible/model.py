@@ -14,6 +14,12 @@ UNGROUPED = "ungrouped"
 PRIORITY = "ansible_group_priority"
 
 
+class UnsafeText(str):
+    """Text that is never a template, whatever is in it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """A value, and the place of the inventory that sets it."""

@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import InventoryError
 
 from .documents import Document
 from .hostpattern import expand_hosts
-from .model import AnsibleInventory, Variable
+from .model import ALL, UNGROUPED, AnsibleInventory, Variable
 
 _KEYS = ("vars", "children", "hosts")
 # Of a group, in what a program prints
@@ -113,8 +113,8 @@ def read_program_output(
             continue
         if isinstance(group, list):
             group = {"hosts": group}
-        if isinstance(group, Mapping) and group and not group.keys() & set(_KEYS):
-            # As old programs have it: one host, named like its group
+        if isinstance(group, Mapping) and not group.keys() & set(_KEYS) and name not in (ALL, UNGROUPED):
+            # As in the first form that there was: one host, named like its group
             group = {"hosts": [name], "vars": group}
         hosts.update(dict.fromkeys(_read_printed_group(document, inventory, name, group)))
     variables = _printed_variables(document)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyinfra import logger
 from pyinfra.api.exceptions import InventoryError
 
-from .documents import UnsafeText
-from .model import Variable
+from .model import UnsafeText, Variable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
