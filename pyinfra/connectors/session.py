@@ -1281,8 +1281,10 @@ class SessionConnector(BaseConnector):
         """Run commands that only read, in one round trip; returns for each what :meth:`run_shell_command` would."""
         results: dict[int, tuple[bool, CommandOutput]] = {}
         batch = []
+        # A subclass that changes how commands run means those of facts too
+        changed = type(self).run_shell_command is not SessionConnector.run_shell_command
         for number, (command, arguments) in enumerate(commands):
-            alone = not self._has_shell or any(arguments.get(key) for key in ("_stdin", "_timeout", "_get_pty"))
+            alone = changed or not self._has_shell or any(arguments.get(key) for key in ("_stdin", "_timeout", "_get_pty"))
             if alone or _starts_in_background(command):
                 results[number] = self.run_shell_command(command, print_output, print_input, **arguments)
             else:

@@ -190,12 +190,11 @@ def long_batches(target: Target) -> None:
 @rule(FACTS)
 def facts_survive_their_shell(target: Target) -> None:
     """When the shell that facts share dies, the facts that it owed are asked once more in a new one."""
-    connector_cls = type(target.host.connector)
-    if isinstance(target.host.connector, SessionConnector) and (
-        connector_cls.run_shell_command is not SessionConnector.run_shell_command
-        and connector_cls.run_fact_commands is SessionConnector.run_fact_commands
-    ):
-        raise NotApplicable("the connector has its own way to run commands, and facts share no shell there")
+    if isinstance(target.host.connector, SessionConnector):
+        own = type(target.host.connector)
+        is_changed = own.run_shell_command is not SessionConnector.run_shell_command
+        if is_changed and own.run_fact_commands is SessionConnector.run_fact_commands:
+            raise NotApplicable("the connector has its own way to run commands, and facts share no shell there")
     path = QuoteString(target.path("killed"))
     once = StringCommand("if [ -e", path, "]; then echo fine; else : >", path, "; kill -9 0; sleep 5; fi")
     commands = [StringCommand("echo before"), once, StringCommand("echo after")]
