@@ -66,7 +66,7 @@ def _explained(said: str, namespace: str, pod: str = "POD") -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     # What it logs on the way there begins with a letter for how grave it is, and the date
     final = [line for line in lines if not re.match(r"[EFIW]\d{4} ", line)]
-    words = re.sub("^(error: |Error from server )", "", (final or lines or [""])[-1])
+    words = re.sub(r"^(error: |Error from server \(\w+\): )", "", (final or lines or [""])[-1])
     advice = next((advice for pattern, advice in _ADVICE if re.search(pattern, words, re.IGNORECASE)), None)
     if advice is None:
         return words
@@ -149,7 +149,7 @@ def _parts(name: str) -> dict[str, str]:
         pod, (selector, container) = "", split.groups() if split else (rest, "")
     else:
         selector, (pod, slash, container) = "", rest.partition("/")
-        if bool(slash) > bool(container) or "/" in container:
+        if bool(slash) > bool(pod and container) or "/" in container:
             match = None
     if match is None or not (namespace or context) or (rest and not namespace):
         raise InventoryError(

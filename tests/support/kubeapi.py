@@ -57,8 +57,9 @@ def matches(pod: dict[str, Any], query: Any) -> bool:
 class Execution:
     """A program that runs in a pod, and the connection that it is served by."""
 
-    def __init__(self, socket: web.WebSocketResponse, command: list[str], with_terminal: bool) -> None:
+    def __init__(self, socket: web.WebSocketResponse, container: str, command: list[str], with_terminal: bool) -> None:
         self.socket = socket
+        self.environment = {**_ENVIRONMENT, "PYINFRA_TEST_CONTAINER": container}
         self.command = command
         self.with_terminal = with_terminal
         self.process: asyncio.subprocess.Process | None = None
@@ -91,7 +92,7 @@ class Execution:
     async def _start(self) -> tuple[list[asyncio.Task[None]], asyncio.StreamWriter]:
         pipe = asyncio.subprocess.PIPE
         process = self.process = await asyncio.create_subprocess_exec(
-            *self.command, stdin=pipe, stdout=pipe, stderr=pipe, env=_ENVIRONMENT, cwd="/", start_new_session=True
+            *self.command, stdin=pipe, stdout=pipe, stderr=pipe, env=self.environment, cwd="/", start_new_session=True
         )
         assert process.stdin is not None
         assert process.stdout is not None
@@ -106,7 +107,7 @@ class Execution:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**_ENVIRONMENT, "TERM": "xterm"},
+            env={**self.environment, "TERM": "xterm"},
             cwd="/",
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
@@ -282,7 +283,7 @@ class Server:
         command = request.query.getall("command")
         if "no-shell" in pod["metadata"].get("labels", {}):
             command[0] = f"/nonexistent/{command[0]}"
-        execution = Execution(socket, command, request.query.get("tty") == "true")
+        execution = Execution(socket, container, command, request.query.get("tty") == "true")
         self.executions.setdefault((request.match_info["namespace"], name), []).append(execution)
         await execution.serve()
         return socket
