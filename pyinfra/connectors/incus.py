@@ -32,15 +32,15 @@ _ADVICE = (
     (("remote", "doesn't exist"), "`{program} remote list` shows the remotes, `{program} remote add` adds one"),
     (("project not found",), "`{program} project list` shows the projects"),
     (
+        ("command not found", "executable file not found", "no such file or directory"),
+        "there is no shell (sh) in {what}: install one, or set the host data shell_session = False",
+    ),
+    (
         ("instance not found", "failed to fetch instance", "not found"),
         "`{program} list --all-projects` shows the instances: a name may be [REMOTE:][PROJECT/]NAME",
     ),
     (("agent isn't currently running",), "install and start the agent in the virtual machine {what}"),
     (("is not running", "isn't running", "is frozen"), "`{program} start {what}` starts it"),
-    (
-        ("command not found", "executable file not found", "no such file or directory"),
-        "there is no shell (sh) in {what}: install one, or set the host data shell_session = False",
-    ),
 )
 
 

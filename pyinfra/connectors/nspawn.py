@@ -42,15 +42,12 @@ _ADVICE = (
         ("is currently busy",),
         "another systemd-nspawn runs there: end it, or name its machine (`machinectl list`): @nspawn/MACHINE",
     ),
-    (
-        ("No such file or directory", "is not a directory"),
-        "nspawn_directory has to hold a root file system",
-    ),
+    (("execv", "Exec format error"), "there is no shell (/bin/sh) that runs here: install one in the tree"),
+    (("No such file or directory", "is not a directory"), "nspawn_directory has to hold a root file system"),
     (
         ("doesn't look like", "does not look like"),
         "nspawn_directory has to hold a whole root file system, as debootstrap makes it",
     ),
-    (("execv", "Exec format error"), "there is no shell (/bin/sh) that runs here: install one in the tree"),
     (
         ("No machine", "not known"),
         "`machinectl list` shows those that run, `machinectl start NAME` starts one; a folder has a slash in its name "
