@@ -1282,9 +1282,9 @@ class SessionConnector(BaseConnector):
         results: dict[int, tuple[bool, CommandOutput]] = {}
         batch = []
         # A subclass that changes how commands run means those of facts too
-        changed = type(self).run_shell_command is not SessionConnector.run_shell_command
+        single = not self._has_shell or type(self).run_shell_command is not SessionConnector.run_shell_command
         for number, (command, arguments) in enumerate(commands):
-            alone = changed or not self._has_shell or any(arguments.get(key) for key in ("_stdin", "_timeout", "_get_pty"))
+            alone = single or any(arguments.get(key) for key in ("_stdin", "_timeout", "_get_pty"))
             if alone or _starts_in_background(command):
                 results[number] = self.run_shell_command(command, print_output, print_input, **arguments)
             else:
