@@ -26,7 +26,7 @@ ANSIBLE = ["pyyaml>=6"]
 TEST = [
     *ANSIBLE,
     # Tests compare what its inventories say with what its own program makes of them
-    "ansible-core>=2.17",
+    'ansible-core>=2.19,<2.23; python_version >= "3.11"',
     "pyinfra-testing>=0.2.1,<1",
     "pytest>=8",
     "coverage>=7.10",

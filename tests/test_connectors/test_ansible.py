@@ -267,6 +267,7 @@ def test_variables_that_nothing_can_be_made_of_are_errors_with_their_place(
     ("variables", "message"),
     [
         ("ansible_ssh_common_args='-J bastion'", "has proxyjump, which host data cannot say: put it in ~/.ssh/config"),
+        ("ansible_ssh_args='-w 0'", "has -w, which host data cannot say: put it in ~/.ssh/config"),
         ("ansible_connection=docker ansible_docker_extra_args='-H x'", "means nothing to @docker: ignored"),
         ("ansible_become=y ansible_become_flags=-k", "has -k, which no global argument does: ignored"),
         (
@@ -377,6 +378,14 @@ def test_other_files_and_folders_that_are_no_inventories_are_errors(
     )
 
 
+def test_a_file_that_cannot_be_read_is_an_error(said: Callable[..., str]) -> None:
+    assert said(None, "/proc/self/mem") == "Cannot read /proc/self/mem: Input/output error"
+
+
+def test_braces_can_be_yaml_that_is_no_json(read: Read) -> None:
+    assert read("{all: {hosts: {h: }}}", "hosts")[0][0] == "h"
+
+
 @pytest.mark.parametrize("name", [None, ""])
 def test_a_path_is_needed(name: str | None) -> None:
     with pytest.raises(InventoryError, match=r"@ansible needs a path: @ansible/hosts\.ini"):
@@ -430,17 +439,39 @@ def test_keys_that_groups_do_not_have_are_warned_of(read: Read, caplog: pytest.L
 # Libraries and passwords
 
 
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Hides a library."""
+
+    def without(library: str) -> None:
+        real = builtins.__import__
+
+        def find(name: str, *arguments: Any, **keywords: Any) -> Any:
+            if name == library:
+                raise ImportError(name)
+            return real(name, *arguments, **keywords)
+
+        monkeypatch.setattr(builtins, "__import__", find)
+
+    return without
+
+
 def test_yaml_without_a_library_for_it_says_what_to_install(
-    said: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    said: Callable[..., str], without: Callable[[str], None]
 ) -> None:
-    real = builtins.__import__
-
-    def without_yaml(name: str, *arguments: Any, **keywords: Any) -> Any:
-        if name == "yaml":
-            raise ImportError(name)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", without_yaml)
+    without("yaml")
     message = "is YAML, which needs a library: install PyYAML: pip install pyyaml, or pyinfra[ansible]"
     assert said("a: {}\n", "hosts.yml") == f"hosts.yml {message}"
     assert said("h\n", **{"group_vars/all": "x: 1\n"}) == f"group_vars/all {message}"
+
+
+def test_toml_without_a_library_for_it_says_what_to_do(
+    said: Callable[..., str], without: Callable[[str], None]
+) -> None:
+    without("tomllib")
+    assert said("[all]\n", "hosts.toml") == "hosts.toml: TOML needs Python 3.11 or newer: write this as YAML"
+
+
+def test_ini_and_json_need_no_library(read: Read, without: Callable[[str], None]) -> None:
+    without("yaml")
+    assert read("h\n", **{"host_vars/h.json": '{"x": 1}'})[0][1] == {"x": 1}

@@ -165,7 +165,7 @@ all:
     "web[1:2]:22": {x: 1}
   vars:
     {v: all, d: 2024-01-02, dt: 2024-01-02 03:04:05, oct: 0755, on_: yes, n: ~, f: 1e3, f2: 1.5, s: "1", t: 12:30,
-     u: !unsafe "{{"}
+     u: !unsafe "{{", ul: !unsafe [1, "{{"], um: !unsafe {a: "{%"}}
   children:
     one_host:
       hosts: justone
@@ -308,7 +308,7 @@ FOLDER = {
         ("hosts", INI),
         ("hosts.yml", YAML),
         ("hosts", YAML),
-        pytest.param("hosts.toml", TOML, marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="no tomllib")),
+        ("hosts.toml", TOML),
         ("inventory.sh", PRINTS_ALL),
         ("inventory.sh", PRINTS_ONE_BY_ONE),
     ],
@@ -429,3 +429,9 @@ def test_without_the_password_of_ansible_vault_the_error_says_what_to_set(
             says_pyinfra(tmp_path / "hosts")
         assert why in str(caught.value)
         assert "host_vars/h.yml line 2" in str(caught.value) or "/nowhere" in str(caught.value)
+
+
+def test_toml_that_cannot_be_understood_is_an_error_with_its_line(tmp_path: Path) -> None:
+    write(tmp_path, {"hosts.toml": "[all]\nx\n"})
+    with pytest.raises(InventoryError, match=r"hosts\.toml is no valid TOML: .*line 2"):
+        load_inventory(str(tmp_path / "hosts.toml"))

@@ -180,7 +180,7 @@ def _ssh_options(variables: HostVariables, name: str) -> Iterator[tuple[str, str
                 yield keyword.lower(), value.strip()
             else:
                 yield _FLAGS_WITH_VALUE[word[:2]], value
-        elif word not in _QUIET_FLAGS:
+        elif word.startswith("-") and word not in _QUIET_FLAGS:
             yield word, ""
 
 

@@ -158,9 +158,9 @@ def _files_below(folder: str) -> Iterator[str]:
         ending = os.path.splitext(name)[1]
         if name.startswith(".") or name.endswith("~") or ending not in _VARIABLE_ENDINGS:
             continue
-        if not os.path.isdir(path):
+        if os.path.isfile(path):
             yield path
-        elif not ending:
+        elif os.path.isdir(path) and not ending:
             yield from _files_below(path)
 
 
