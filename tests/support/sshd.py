@@ -146,14 +146,18 @@ class SSHServer:
             return []
         return descendants_of(self.process.pid)
 
-    def add_user(self, *, shell: str = "/bin/sh", key_kind: str = "ed25519") -> User:
-        """Create a user with a random name, its own home, key and password."""
+    def add_user(self, *, shell: str = "/bin/sh", key_kind: str = "ed25519", uid: int | None = None) -> User:
+        """Create a user with a random name, its own home, key and password; ``uid`` may be somebody's already."""
         name = f"pit{secrets.token_hex(4)}"
         home = self.folder / "homes" / name
         home.parent.mkdir(exist_ok=True)
         home.parent.chmod(0o755)
         subprocess.run(
-            ["useradd", "--home-dir", str(home), "--create-home", "--skel", "/nonexistent", "--shell", shell, name],
+            [
+                *("useradd", "--home-dir", str(home), "--create-home", "--skel", "/nonexistent", "--shell", shell),
+                *([] if uid is None else ["--non-unique", "--uid", str(uid)]),
+                name,
+            ],
             check=True,
             capture_output=True,
         )

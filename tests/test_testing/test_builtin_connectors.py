@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -84,6 +83,7 @@ class TestPipeToBusyBoxAsOrdinaryUser(_BusyBox):
 
 class _OverSSH(_WithThings):
     inventory = "@ssh/127.0.0.1"
+    uid: ClassVar[int | None] = None
 
     @classmethod
     def set_up(cls, things: ExitStack) -> None:
@@ -91,7 +91,7 @@ class _OverSSH(_WithThings):
             pytest.skip("needs OpenSSH's server")
         server = start_sshd()
         things.callback(server.close)
-        user = server.add_user()
+        user = server.add_user(uid=cls.uid)
         settings = server.folder / "ssh_config"
         settings.touch()
         known_hosts = str(server.folder / "known_hosts")
@@ -148,11 +148,8 @@ class TestSSHWithSuPassword(_OverSSH):
 
 class TestSSHAsRoot(_OverSSH):
     may_not_apply = RARE | {"su_password", "denied_files_are_errors"}
-
-    @classmethod
-    def set_up_user(cls, things: ExitStack, server: SSHServer, user: User) -> None:
-        # Root's own log-in shell may be slow, and its settings are not ours
-        subprocess.run(["usermod", "--non-unique", "--uid", "0", user.name], check=True, capture_output=True)
+    # Not root's own log-in: its shell may be slow, and its settings are not ours
+    uid = 0
 
 
 # Shells of other makes behind a pipe: what may differ with them
