@@ -20,8 +20,12 @@ from tests.support.run import connected_run
 from tests.test_connectors.test_docker import run_until_disconnected
 
 CONTAINER = "pit-contract"
-# There is no rsync, BusyBox has no tools for attributes, and nothing is denied to root
-NOT_IN_A_CONTAINER = {"rsync", "replaced_files_keep_attributes", "denied_files_are_errors"}
+# Nothing is denied to root, the connector has no rsync, and BusyBox neither sudo nor tools for attributes
+NOT_IN_A_CONTAINER = {
+    *("denied_files_are_errors", "rsync", "replaced_files_keep_attributes"),
+    *("sudo", "sudo_user", "use_sudo_login", "preserve_sudo_env", "su_password", "doas", "dzdo"),
+    *("passwords_are_in_no_arguments", "password_files_are_private_and_removed"),
+}
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from pyinfra.connectors import dockerssh
 from pyinfra.connectors.dockerssh import DockerSSHConnector, PodmanSSHConnector
 from pyinfra.testing.contract import ConnectorContract
 from pyinfra.testing.target import listening
-from tests.support.dockerd import IMAGE, DockerEngine, engine_in_use
+from tests.support.dockerd import IMAGE, DockerEngine
 from tests.support.hosts import connected_host
 from tests.support.sshd import SSHServer, can_run_sshd, start_sshd
 from tests.test_connectors.test_docker_engine import NOT_IN_A_CONTAINER
@@ -114,28 +114,20 @@ def container(docker: DockerEngine) -> Iterator[str]:
         docker.run("rm", "--force", name)
 
 
+@pytest.fixture(scope="session")
+def contract_host(remote: Remote) -> Iterator[None]:
+    """A container for the contract, which learns here what it is called."""
+    name = remote.engine.start_container()
+    TestContract.inventory, TestContract.data = remote.name(name), remote.data
+    yield
+    remote.engine.run("rm", "--force", name)
+
+
+@pytest.mark.usefixtures("contract_host")
 class TestContract(ConnectorContract):
     """In a container that runs."""
 
     may_not_apply = NOT_IN_A_CONTAINER
-
-    @pytest.fixture(scope="class", autouse=True)
-    def _connected(self, remote: Remote) -> Iterator[None]:
-        name = engine_in_use().start_container()
-        type(self).inventory = remote.name(name)
-        type(self).data = remote.data
-        ConnectorContract.setup_class.__func__(type(self))  # type: ignore[attr-defined]
-        yield
-        ConnectorContract.teardown_class.__func__(type(self))  # type: ignore[attr-defined]
-        engine_in_use().run("rm", "--force", name)
-
-    @classmethod
-    def setup_class(cls) -> None:
-        """The host is known only with the fixture, which connects."""
-
-    @classmethod
-    def teardown_class(cls) -> None:
-        """Likewise."""
 
 
 def test_containers_of_a_host_share_one_log_in(remote: Remote, docker: DockerEngine) -> None:
