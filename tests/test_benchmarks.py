@@ -104,7 +104,8 @@ def test_the_figures_are_shown_and_written_whole(tmp_path: Path) -> None:
 
 
 def test_every_work_has_targets_and_a_name_of_its_own() -> None:
-    assert list(WORKS) == ["start", "engine", "ssh", "far", "put", "session"]
+    assert {"start", "engine", "ssh", "far", "put", "session"} <= set(WORKS)
+    assert all(name == each.name for name, each in WORKS.items())
     assert all(each.targets for each in WORKS.values())
 
 

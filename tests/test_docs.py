@@ -66,7 +66,7 @@ def test_the_code_on_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) 
 
 
 def test_every_block_says_what_it_is() -> None:
-    known = {"python", "sh", "console", "text"}
+    known = {"python", "sh", "console", "text", "ini", "json", "toml", "yaml"}
     for page in PAGES:
         assert page.read_text().count("\n```") == 2 * len(blocks_of(page)), f"{page.name}: a block has no language"
         assert {block.language for block in blocks_of(page)} <= known, page.name
