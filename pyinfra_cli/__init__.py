@@ -15,8 +15,15 @@ def prepare_process() -> None:
     Called after the options are read and before anything else is imported: ``--version``, ``--help`` and mistyped
     options cost no more than reading them.
     """
-    from gevent import monkey
+    from gevent import events, monkey
 
     if not monkey.is_module_patched("socket"):
-        monkey.patch_all()
+        # With each module gevent looks for plugins in all packages that are installed: a tenth of a second and more
+        # together, and one package with metadata that cannot be read would end every run
+        look_for_plugins = events.notify_and_call_entry_points
+        events.notify_and_call_entry_points = events.notify
+        try:
+            monkey.patch_all()
+        finally:
+            events.notify_and_call_entry_points = look_for_plugins
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 100)

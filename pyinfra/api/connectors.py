@@ -68,6 +68,10 @@ class ConnectorRegistry(Mapping[str, "type[BaseConnector]"]):
                 # One distribution can be found twice, as an editable install and as the folder it is in
                 if all(other.value != entry_point.value for other in same_name):
                     same_name.append(entry_point)
+            for quarrel in found.values():
+                if len(quarrel) > 1:
+                    # They are found in the order of a folder, which is none
+                    quarrel.sort(key=lambda entry_point: (_distribution(entry_point), entry_point.value))
             self._entry_points = found
         return self._entry_points
 
