@@ -66,7 +66,7 @@ class OpenSSHConnector(SessionConnector):
     touched once. The configuration of ``ssh`` counts, and before it the host data. What ssh asks for and the data do
     not answer, such as the PIN of a security key, is asked of whoever sits at the terminal.
 
-    For example ``pyinfra @openssh/web.example.net --data openssh_options="['ProxyJump=bastion']" exec -- uptime``.
+    For example ``pyinfra @openssh/web.example.net --data openssh_options='["ProxyJump=bastion"]' exec -- uptime``.
     """
 
     data_cls = OpenSSHData

@@ -18,6 +18,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.testing.contract import ConnectorContract
 
 from ..support.busyboxroot import busybox_root, make_busybox_root
+from ..support.commandline import Folder
 from ..support.hosts import connected_host, made_connector, why_not
 from ..support.rootfs import require_root_and
 from .test_session_shells import run
@@ -88,6 +89,15 @@ def test_what_is_no_tree_is_told(tmp_path: Path) -> None:
     assert message.startswith(f"Cannot run programs in {tmp_path}/missing: chroot: cannot change root directory")
     assert "has to be a folder of this machine" in message
     assert "it lacks the program ls" in why_not(f"@chroot{tmp_path}")
+
+
+def test_the_command_line_changes_a_tree(tmp_path: Path) -> None:
+    require_root_and("chroot", "busybox")
+    root = make_busybox_root(tmp_path)
+    ended = Folder(tmp_path).run("-y", f"@chroot{root}", "files.line", "/etc/motd", "line=welcome")
+    assert ended.exit_code == 0, ended.err
+    assert "The @chroot connector is in beta!" in ended.err
+    assert (root / "etc" / "motd").read_text() == "welcome\n"
 
 
 def test_a_tree_without_a_shell_or_that_is_gone_is_told(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pyinfra.connectors.incus import IncusConnector, LXDConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.testing.contract import ConnectorContract
 
+from ..support.commandline import Folder
 from ..support.hosts import connected_host, made_connector, why_not
 from ..support.lxd import LXDServer, can_run_lxd, start_lxd
 from .test_chroot import WITHOUT_TOOLS
@@ -187,6 +188,16 @@ def test_all_instances_that_run_are_listed_in_groups() -> None:
     assert len(inventory.get_group("remote_local")) == 2
     assert len(inventory.get_group("profile_default")) == 2
     assert sorted(name for name, _, _ in LXDConnector.make_names_data("local:")) == ["@lxd/shop/web", "@lxd/web"]
+
+
+@pytest.mark.usefixtures("lxd")
+def test_the_command_line_limits_all_to_a_group(tmp_path: Path) -> None:
+    ended = Folder(tmp_path).run(
+        "@lxd", "--limit", "project_shop", "exec", "--", "cat", "/etc/hostname", "||", "hostname"
+    )
+    assert ended.exit_code == 0, ended.err
+    assert "[@lxd/shop/web]" in ended.err
+    assert "[@lxd/web]" not in ended.err
 
 
 @pytest.mark.usefixtures("lxd")

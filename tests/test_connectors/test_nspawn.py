@@ -22,6 +22,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.testing.contract import ConnectorContract
 
 from ..support.busyboxroot import make_busybox_root
+from ..support.commandline import Folder
 from ..support.hosts import connected_host, made_connector, why_not
 from ..support.rootfs import require_root_and
 from .test_chroot import WITHOUT_TOOLS
@@ -123,6 +124,12 @@ def test_a_container_has_its_own_processes_and_none_of_our_environment(
         assert run(host, f"kill -0 {pid}")[0], "what runs in the container is not ended by a new session"
         keeper = host.connector._keeper.pid
     assert not os.path.exists(f"/proc/{keeper}/root"), "the container ends with the connection"
+
+
+def test_the_command_line_changes_a_tree(tree: Path, tmp_path: Path) -> None:
+    ended = Folder(tmp_path).run("-y", f"@nspawn{tree}", "files.line", "/etc/motd", "line=welcome")
+    assert ended.exit_code == 0, ended.err
+    assert (tree / "etc" / "motd").read_text() == "welcome\n"
 
 
 def test_a_tree_that_is_in_use_is_told_with_the_way_to_its_machine(tree: Path) -> None:

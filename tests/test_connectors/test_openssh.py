@@ -1,0 +1,462 @@
+"""``@openssh``: what ssh is given, what it says and asks, one log-in per run, and the contract."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gevent
+import pytest
+
+from pyinfra.api.exceptions import ConnectError, ConnectorDataTypeError, InventoryError
+from pyinfra.connectors import openssh, opensshlogin
+from pyinfra.connectors.openssh import OpenSSHConnector
+from pyinfra.testing.contract import ConnectorContract
+from pyinfra.testing.target import listening
+
+from ..support.commandline import Folder
+from ..support.delayproxy import DelayProxy
+from ..support.hosts import connected_host, made_connector, why_not
+from ..support.sshd import SSHServer, User, can_run_sshd, make_key, start_sshd
+from .test_session_shells import run
+
+
+def login(server: SSHServer, user: User, **changes: Any) -> dict[str, Any]:
+    """Data that lead to a test server with a user's key and nothing of the machine's own settings."""
+    return {
+        "ssh_hostname": server.addresses[0],
+        "ssh_port": server.port,
+        "ssh_user": user.name,
+        "ssh_key": str(user.key),
+        "ssh_allow_agent": False,
+        "ssh_known_hosts_file": str(server.folder / "known_hosts"),
+        "openssh_config_file": "/dev/null",
+        **changes,
+    }
+
+
+def count_logins(server: SSHServer, user: User) -> int:
+    return len(re.findall(rf"Accepted \S+ for {user.name} ", server.log))
+
+
+# What ssh is given
+
+
+def test_a_host_is_needed() -> None:
+    assert list(OpenSSHConnector.make_names_data("web")) == [
+        ("@openssh/web", {"ssh_hostname": "web"}, ["@openssh"]),
+    ]
+    with pytest.raises(InventoryError, match="@openssh needs a host"):
+        list(OpenSSHConnector.make_names_data(None))
+
+
+def settings(tmp_path: Path, config: str = "", **data: Any) -> dict[str, str]:
+    """What ssh makes of the data and a configuration file."""
+    connector = made_connector("@openssh/web", openssh_config_file=str(tmp_path / "given"), **data)
+    (tmp_path / "given").write_text(config)
+    path = connector._write_config(tmp_path)
+    argv = ["ssh", "-G", *connector._options(), "-F", str(path), "--", connector.data["ssh_hostname"]]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return dict(line.split(" ", 1) for line in reversed(done.stdout.splitlines()))
+
+
+def test_data_become_options(tmp_path: Path) -> None:
+    seen = settings(
+        tmp_path,
+        ssh_hostname="web.example",
+        ssh_port=2222,
+        ssh_user="ann",
+        ssh_key="/keys/it's a key",
+        ssh_known_hosts_file="/known hosts",
+        ssh_strict_host_key_checking="yes",
+        ssh_connect_retries=4,
+        ssh_allow_agent=False,
+        ssh_forward_agent=True,
+    )
+    assert seen["hostname"] == "web.example"
+    assert (seen["port"], seen["user"], seen["identityfile"]) == ("2222", "ann", "/keys/it's a key")
+    assert (seen["userknownhostsfile"], seen["stricthostkeychecking"]) == ("/known hosts", "true")
+    assert (seen["connectionattempts"], seen["identityagent"], seen["forwardagent"]) == ("5", "none", "yes")
+
+
+def test_options_win_over_data_and_data_over_the_configuration_and_that_over_our_defaults(tmp_path: Path) -> None:
+    config = "User ann\nPort 2200\nServerAliveInterval 77\nStrictHostKeyChecking ask\n"
+    seen = settings(tmp_path, config)
+    assert (seen["user"], seen["port"], seen["serveraliveinterval"]) == ("ann", "2200", "77")
+    assert (seen["stricthostkeychecking"], seen["connecttimeout"]) == ("ask", "10")
+    assert settings(tmp_path, config, ssh_user="bob")["user"] == "bob"
+    assert settings(tmp_path, config, ssh_user="bob", openssh_options=["User=eve"])["user"] == "eve"
+    defaults = settings(tmp_path)
+    assert (defaults["serveraliveinterval"], defaults["stricthostkeychecking"]) == ("15", "accept-new")
+
+
+def test_without_a_file_the_users_and_the_systems_count(tmp_path: Path) -> None:
+    connector = made_connector("@openssh/web")
+    lines = connector._write_config(tmp_path).read_text().splitlines()
+    assert lines[:2] == ['Include "~/.ssh/config"', 'Include "/etc/ssh/ssh_config"']
+
+
+def test_words_of_the_command_line_are_no_options() -> None:
+    message = why_not("@openssh/web", openssh_options=["-J", "bastion"])
+    assert "such as 'ProxyJump=bastion' in place of '-J bastion'; '-J' is none" in message
+    with pytest.raises(ConnectorDataTypeError, match="`openssh_options` = 'ProxyJump=x', expected list"):
+        made_connector("@openssh/web", openssh_options="ProxyJump=x")
+
+
+def test_a_host_that_looks_like_an_option_is_none(tmp_path: Path) -> None:
+    message = why_not(f"@openssh/-oProxyCommand=touch {tmp_path}/made")
+    assert "hostname contains invalid characters" in message
+    assert os.listdir(tmp_path) == []
+
+
+# What is wrong
+
+
+def test_a_machine_without_ssh_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert "install OpenSSH's client, or use @ssh instead" in why_not("@openssh/web")
+
+
+def test_a_configuration_that_is_wrong_or_missing_is_told(tmp_path: Path) -> None:
+    assert f"Cannot read {tmp_path}/none (openssh_config_file): No such file" in why_not(
+        "@openssh/web", openssh_config_file=f"{tmp_path}/none"
+    )
+    (tmp_path / "config").write_text("Nonsense yes\n")
+    message = why_not("@openssh/web", openssh_config_file=f"{tmp_path}/config")
+    assert "Bad configuration option: nonsense" in message
+    assert message.endswith("mend the configuration of ssh")
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("ssh: Could not resolve hostname web: Name or service not known", "set the host data ssh_hostname"),
+        ("ssh: connect to host web port 22: Connection refused", "see that an SSH server runs there"),
+        ("ann@web: Permission denied (publickey).", "see the host data ssh_user, ssh_key and ssh_password"),
+        ("Host key verification failed.", "log in once with `ssh web`"),
+        (
+            "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.",
+            "forget the old key: `ssh-keygen -R web`",
+        ),
+        ("kex_exchange_identification: read: Connection reset by peer", "`ssh -v web` may tell more"),
+    ],
+)
+def test_what_ssh_says_comes_with_advice(
+    said: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "ssh"
+    fake.write_text(f'#!/bin/sh\n[ "$1" = -G ] && exit 0\ncat >&2 <<"E"\n{said}\nE\nexit 255\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    message = why_not("@openssh/web")
+    assert message.startswith(said)
+    assert advice in message
+
+
+def test_what_a_security_key_waits_for_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "ssh"
+    fake.write_text(
+        '#!/bin/sh\n[ "$1" = -G ] && exit 0\n'
+        'SSH_ASKPASS_PROMPT=none "$SSH_ASKPASS" "Confirm user presence for key" &\n'
+        "sleep 1; kill $!; echo the end >&2; exit 255\n"
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with listening() as messages:
+        assert why_not("@openssh/web").startswith("the end")
+    assert messages == ["[@openssh/web] Confirm user presence for key"]
+
+
+def test_the_socket_is_in_a_private_folder_with_a_short_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    folder = opensshlogin.make_folder()
+    try:
+        assert len(str(folder / "s")) + 17 < 104
+        assert folder.stat().st_mode & 0o777 == 0o700
+    finally:
+        folder.rmdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ConnectError, match="TMPDIR names another one"):
+        opensshlogin.make_folder()
+
+
+# A real server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SSHServer]:
+    if not can_run_sshd():
+        pytest.skip("needs root and OpenSSH's server")
+    server = start_sshd(("127.0.0.1", "127.0.0.2"), AllowTcpForwarding="yes", AcceptEnv="LC_TEST OPENSSH_TEST")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def user(server: SSHServer) -> User:
+    return server.add_user()
+
+
+def folders() -> set[str]:
+    """The private folders that there are in the folder for temporary files."""
+    return {name for name in os.listdir(tempfile.gettempdir()) if re.fullmatch(r"pyinfra-\w{8}", name)}
+
+
+def test_all_of_a_run_is_one_log_in_and_leaves_nothing(server: SSHServer, user: User, tmp_path: Path) -> None:
+    with connected_host("@openssh/web", **login(server, user)) as host:
+        folder = host.connector._folder
+        for number in range(5):
+            assert run(host, "echo", _env={"N": number})[0]
+        facts = host.connector.run_fact_commands([("id -un", {}), ("pwd", {})])
+        assert [output.stdout for _, output in facts] == [user.name, str(user.home)]
+        host.connector.put_file(io.BytesIO(b"x" * 3_000_000), f"{user.home}/file")
+        assert (user.home / "file").stat().st_size == 3_000_000
+        assert run(host, "test -t 0 && echo terminal", _get_pty=True)[1].stdout == "terminal"
+        if shutil.which("rsync"):
+            (tmp_path / "a file").write_text("content")
+            assert host.connector.rsync(f"{tmp_path}/", f"{user.home}/copy of it", ["-a"])
+            assert (user.home / "copy of it" / "a file").read_text() == "content"
+            with pytest.raises(OSError, match="No such file or directory"):
+                host.connector.rsync(f"{tmp_path}/missing/", f"{user.home}/copy", ["-a"])
+        assert count_logins(server, user) == 1
+        host.reconnect()
+        assert count_logins(server, user) == 2, "who begins anew wants the new groups of the user"
+    assert not folder.exists()
+
+
+def test_the_command_lines_options_for_ssh_count(server: SSHServer, user: User, tmp_path: Path) -> None:
+    options = [f"UserKnownHostsFile={tmp_path}/known", "IdentityAgent=none"]
+    data = ["--data", f"openssh_options={json.dumps(options)}", "--data", "openssh_config_file=/dev/null"]
+    login = ["--ssh-user", user.name, "--ssh-port", str(server.port), "--ssh-key", str(user.key)]
+    ended = Folder(tmp_path).run("@openssh/127.0.0.1", *login, *data, "exec", "--", "id", "-un")
+    assert (ended.exit_code, user.name in ended.err) == (0, True), ended.err
+    assert count_logins(server, user) == 1
+
+
+def test_a_password_is_told_to_ssh_and_to_nobody_else(server: SSHServer, user: User, tmp_path: Path) -> None:
+    # A proxy of the configuration's, which runs while ssh asks, looks at all processes
+    seen = tmp_path / "seen"
+    spy = tmp_path / "spy"
+    spy.write_text(
+        f"#!{sys.executable}\n"
+        "import glob, os, socket, threading\n"
+        f"s = socket.create_connection(('127.0.0.1', {server.port}))\n"
+        "def look():\n"
+        "    while True:\n"
+        "        for path in glob.glob('/proc/[0-9]*/cmdline') + glob.glob('/proc/[0-9]*/environ'):\n"
+        "            try:\n"
+        f"                if {user.password!r} in open(path, errors='replace').read():\n"
+        f"                    open({str(seen)!r}, 'a').write(path)\n"
+        "            except OSError: pass\n"
+        "threading.Thread(target=look, daemon=True).start()\n"
+        "def up():\n"
+        "    while data := os.read(0, 65536): s.sendall(data)\n"
+        "threading.Thread(target=up, daemon=True).start()\n"
+        "while data := s.recv(65536): os.write(1, data)\n"
+    )
+    spy.chmod(0o755)
+    data = login(server, user, ssh_key=None, ssh_password=user.password)
+    data["openssh_options"] = [f"ProxyCommand={spy}", "IdentityFile=none"]
+    with connected_host("@openssh/web", **data) as host:
+        assert run(host, "id -un")[1].stdout == user.name
+    assert count_logins(server, user) == 1
+    assert not seen.exists()
+
+
+def test_a_wrong_password_is_tried_once(server: SSHServer, user: User) -> None:
+    message = why_not("@openssh/web", **login(server, user, ssh_key="/dev/null", ssh_password="wrong"))
+    assert f"{user.name}@127.0.0.1: Permission denied" in message
+    assert "see the host data ssh_user, ssh_key and ssh_password" in message
+    assert "wrong" not in message
+    assert server.log.count(f"Failed password for {user.name}") == 1
+
+
+def test_without_an_answer_nobody_is_asked_who_is_not_there(
+    server: SSHServer, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert "Permission denied" in why_not("@openssh/web", **login(server, user, ssh_key="/dev/null"))
+    unknown = login(server, user, ssh_strict_host_key_checking="ask", ssh_known_hosts_file="/dev/null")
+    assert "Host key verification failed" in why_not("@openssh/web", **unknown)
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Somebody at the terminal who gives one answer to all questions; returns what was asked."""
+
+    def sit_down(answer: str) -> list[str]:
+        asked: list[str] = []
+        terminal = io.StringIO()
+        monkeypatch.setattr(terminal, "isatty", lambda: True)
+        monkeypatch.setattr(sys, "stdin", terminal)
+
+        def ask(prompt: str) -> str:
+            asked.append(prompt)
+            return answer
+
+        monkeypatch.setattr("getpass.getpass", ask)
+        monkeypatch.setattr("builtins.input", ask)
+        return asked
+
+    return sit_down
+
+
+def test_people_at_the_terminal_are_asked_for_what_the_data_lack(
+    server: SSHServer, user: User, person: Callable[[str], list[str]]
+) -> None:
+    asked = person(user.password)
+    with connected_host("@openssh/web", **login(server, user, ssh_key="/dev/null")):
+        assert asked == [f"[@openssh/web] {user.name}@127.0.0.1's password: "]
+    asked = person("yes")
+    unknown = login(server, user, ssh_strict_host_key_checking="ask", ssh_known_hosts_file="/dev/null")
+    with connected_host("@openssh/web", **unknown):
+        assert len(asked) == 1
+        assert "Are you sure you want to continue connecting (yes/no" in asked[0]
+
+
+def test_the_password_of_a_key_is_given(server: SSHServer, user: User) -> None:
+    key = make_key(server.folder / f"encrypted-{user.name}", passphrase="it's secret")
+    user.authorize(key.with_suffix(".pub"))
+    data = login(server, user, ssh_key=str(key), ssh_key_password="it's secret")
+    with connected_host("@openssh/web", **data) as host:
+        assert run(host, "id -un")[1].stdout == user.name
+
+
+def test_a_jump_host_is_not_told_the_password_of_the_host_behind_it(
+    server: SSHServer, user: User, tmp_path: Path, person: Callable[[str], list[str]]
+) -> None:
+    jump_user = server.add_user()
+    asked = person(jump_user.password)
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host bastion\nHostName 127.0.0.2\nPort {server.port}\nUser {jump_user.name}\n"
+        f"UserKnownHostsFile {tmp_path}/known\nIdentityFile none\nIdentityAgent none\n"
+    )
+    data = login(server, user, ssh_key=None, ssh_password=user.password, openssh_config_file=str(config))
+    data["openssh_options"] = ["ProxyJump=bastion", "IdentityFile=none"]
+    with connected_host("@openssh/web", **data) as host:
+        assert run(host, "id -un")[1].stdout == user.name
+    assert [prompt.partition("'")[0] for prompt in asked] == [f"[@openssh/web] {jump_user.name}@127.0.0.2"]
+    assert (count_logins(server, user), count_logins(server, jump_user)) == (1, 1)
+
+
+def test_variables_that_the_configuration_sends_arrive(
+    server: SSHServer, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_TEST", "sent")
+    config = tmp_path / "config"
+    config.write_text('SendEnv LC_TEST\nSetEnv OPENSSH_TEST="it\'s set"\n')
+    with connected_host("@openssh/web", **login(server, user, openssh_config_file=str(config))) as host:
+        assert run(host, 'echo "$LC_TEST $OPENSSH_TEST"')[1].stdout == "sent it's set"
+
+
+def test_what_a_match_runs_is_not_run_for_every_command(server: SSHServer, user: User, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(f'Match exec "echo run >> {tmp_path}/runs"\nUser {user.name}\n')
+    data = login(server, user, openssh_config_file=str(config), ssh_user=None)
+    with connected_host("@openssh/web", **data) as host:
+        runs = (tmp_path / "runs").read_text()
+        assert run(host, "id -un")[1].stdout == user.name
+        assert (tmp_path / "runs").read_text() == runs
+
+
+@pytest.mark.parametrize("how", ["cut", "silent"])
+def test_a_connection_that_breaks_is_told_and_nobody_logs_in_again(how: str, server: SSHServer, user: User) -> None:
+    proxy = DelayProxy((server.addresses[0], server.port))
+    data = login(server, user, ssh_port=proxy.port, openssh_options=["ServerAliveInterval=1", "ServerAliveCountMax=1"])
+    try:
+        with connected_host("@openssh/web", **data) as host:
+            breaking = gevent.spawn_later(0.3, proxy.cut if how == "cut" else lambda: setattr(proxy, "swallows", True))
+            with gevent.Timeout(30), pytest.raises(ConnectError, match=r"broke.*Connection to 127.0.0.1 lost: "):
+                run(host, "sleep 60")
+            breaking.get()
+        assert count_logins(server, user) == 1
+    finally:
+        proxy.close()
+
+
+def test_a_shell_that_the_host_lacks_is_told_and_can_be_done_without(server: SSHServer, user: User) -> None:
+    subprocess.run(["usermod", "--shell", "/bin/cat", user.name], check=True)
+    assert "shell_session = False" in why_not("@openssh/web", **login(server, user))
+    with connected_host("@openssh/web", **login(server, user, shell_session=False)) as host:
+        assert not run(host, "anything")[0]
+
+
+def test_sessions_that_the_server_refuses_are_told_apart_from_a_lost_connection() -> None:
+    connector = made_connector("@openssh/web")
+    said = "mux_client_request_session: session request failed: Session open refused by peer"
+    assert "see MaxSessions in its sshd_config" in connector.explain_silence("exit status 255", said)
+
+
+@pytest.mark.usefixtures("server")
+def test_a_server_may_allow_two_sessions() -> None:
+    limited = start_sshd(MaxSessions="2")
+    try:
+        other = limited.add_user()
+        with connected_host("@openssh/web", **login(limited, other)) as host:
+            for number in range(5):
+                assert host.connector.run_fact_commands([(f"echo {number}", {})])[0][1].stdout == str(number)
+                assert run(host, f"echo {number}")[1].stdout == str(number)
+        assert count_logins(limited, other) == 1
+    finally:
+        limited.close()
+
+
+@pytest.mark.usefixtures("server")
+def test_background_processes_do_not_use_up_the_servers_sessions() -> None:
+    limited = start_sshd(MaxSessions="10")
+    try:
+        other = limited.add_user()
+        with connected_host("@openssh/web", **login(limited, other)) as host:
+            for number in range(14):
+                assert run(host, f"sleep 30 & echo {number}")[1].stdout == str(number)
+            run(host, "kill $(pgrep -u $(id -u) -x sleep)")
+        assert count_logins(limited, other) == 1
+    finally:
+        limited.close()
+
+
+def test_rsync_is_refused_where_it_cannot_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    connector = made_connector("@openssh/web")
+    with pytest.raises(OSError, match="_su_user"):
+        connector.rsync("a", "b", [], _su_user="ann")
+    monkeypatch.setattr(openssh.shutil, "which", lambda name: None)
+    with pytest.raises(NotImplementedError, match="The `rsync` binary is not available on this system"):
+        connector.check_can_rsync()
+
+
+class TestContract(ConnectorContract):
+    """As an ordinary user of a real server."""
+
+    inventory = "@openssh/127.0.0.1"
+    server: ClassVar[SSHServer]
+
+    @classmethod
+    def setup_class(cls) -> None:
+        if not can_run_sshd():
+            pytest.skip("needs root and OpenSSH's server")
+        cls.server = start_sshd()
+        try:
+            cls.data = login(cls.server, cls.server.add_user())
+            super().setup_class()
+        except BaseException:
+            cls.server.close()
+            raise
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        try:
+            super().teardown_class()
+        finally:
+            cls.server.close()
