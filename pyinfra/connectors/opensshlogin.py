@@ -37,6 +37,15 @@ printf '%s\n%s\n%s\n%s\0' "$$" "$PPID" "$SSH_ASKPASS_PROMPT" "$1" > question
 exec cat "$$"
 """
 
+# Runs ssh, writes its process id to the first argument, and ends it when our end of the input is closed: so that no
+# connection is left where pyinfra itself is killed
+_GUARD = (
+    "exec 3<&0; "
+    """sh -c 'echo $$ > "$0"; exec ssh "$@"' "$@" 3<&- < /dev/null & p=$!; """
+    "{ read -r _ <&3; kill $p; } > /dev/null 2>&1 & "
+    "exec 3<&-; wait $p"
+)
+
 # What ssh says, and what to do about it; the first that fits counts
 _ADVICE = (
     (
@@ -111,8 +120,9 @@ class Master:
         variables = [f"SSH_ASKPASS={askpass}", "SSH_ASKPASS_REQUIRE=force"]
         if "DISPLAY" not in os.environ:
             variables.append("DISPLAY=:0")  # ssh before 8.4 asks only where there is one
+        guarded = ["sh", "-c", _GUARD, "sh", str(folder / "pid")]
         # A process group of its own: Ctrl-C at the terminal is not for it
-        self.pipe = ProcessPipe(["env", *variables, "ssh", "-M", "-S", str(self._socket), "-N", "-T", *arguments])
+        self.pipe = ProcessPipe(["env", *variables, *guarded, "-M", "-S", str(self._socket), "-N", "-T", *arguments])
         self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._answer)]
 
     def _listen(self) -> None:
@@ -155,7 +165,7 @@ class Master:
             return
         answer = None
         # Not for another ssh, which is on its way to a jump host
-        if parent == self.pipe.pid and "(yes/no" not in prompt:
+        if parent == int((self._folder / "pid").read_text()) and "(yes/no" not in prompt:
             answer = self._answers.pop("passphrase" if "passphrase" in prompt.lower() else "password", None)
         if answer is None:
             answer = self._ask_person(prompt)

@@ -386,6 +386,28 @@ def test_a_connection_that_breaks_is_told_and_nobody_logs_in_again(how: str, ser
         proxy.close()
 
 
+CONNECT_AND_DIE = """
+import json, os, signal, sys
+from tests.support.hosts import connected_host
+with connected_host("@openssh/web", **json.loads(sys.argv[1])) as host:
+    print(host.connector._folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_where_pyinfra_is_killed_no_connection_is_left(server: SSHServer, user: User) -> None:
+    argv = [sys.executable, "-c", CONNECT_AND_DIE, json.dumps(login(server, user))]
+    died = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False, cwd=Path(__file__).parents[2])
+    folder = Path(died.stdout.strip())
+    assert count_logins(server, user) == 1
+    try:
+        with gevent.Timeout(20):
+            while subprocess.run(["pgrep", "-f", f"ssh .*{folder}"], capture_output=True, check=False).returncode == 0:
+                gevent.sleep(0.1)
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_a_shell_that_the_host_lacks_is_told_and_can_be_done_without(server: SSHServer, user: User) -> None:
     subprocess.run(["usermod", "--shell", "/bin/cat", user.name], check=True)
     assert "shell_session = False" in why_not("@openssh/web", **login(server, user))
