@@ -131,7 +131,7 @@ KILL = _script(r"""
         # Group 1 would be all processes
         [ $1 -gt 1 ] || exit 1
         # Nothing tells of processes, or they are gone. Not kill -9 -PID, of which posh understands group 9
-        [ "$1" -le 1 ] || kill -s KILL -- -$1 2> /dev/null
+        kill -s KILL -- -$1 2> /dev/null
         exit 0
     fi
     # Stopped first: no shell is to go on to its next command because the one before has been killed
@@ -147,8 +147,8 @@ KILL = _script(r"""
     true
 """)
 
-# Writes its input to a file. $1: the file, $2: the input's length, $3: a name for a temporary file, $4: a folder for
-# one that cannot stand beside the file.
+# Writes its input to a file. $1: the file, $2: the input's length, $3: a name for a temporary file; a folder for one
+# that cannot stand beside the file is $4, or $TMPDIR, or $5.
 PUT = _script(r"""
     t=
     # No trap for EXIT: posh has none in a subshell
@@ -190,7 +190,7 @@ PUT = _script(r"""
         old=$about
         [ "$links" != 1 ] || way=replace
     fi
-    case $way in copy) t=${TMPDIR:-$4}/$3;; *) t=$d$3;; esac
+    case $way in copy) t=${4:-${TMPDIR:-$5}}/$3;; *) t=$d$3;; esac
     (umask 077; set -C; exec cat > "$t") || finish 1
     n=$(wc -c < "$t")
     [ $((n)) -eq "$2" ] || fail "$1: $((n)) of $2 bytes arrived"
@@ -518,6 +518,8 @@ class _Lines:
         self.line_end = line_end
         self.parts: list[bytes] = []
         self.empty = False
+        # Set once the last sink's turn has come
+        self.at_last_sink = Event()
 
     def feed(self, data: bytes) -> None:
         if b"\n" not in data:
@@ -554,6 +556,8 @@ class _Lines:
         if len(self.marks) < len(self.sinks):
             self.sinks[len(self.marks)] = _drop
         self.marks.append(said)
+        if len(self.marks) >= len(self.sinks) - 1:
+            self.at_last_sink.set()
 
 
 class _Blocks(_Lines):
@@ -695,18 +699,28 @@ class _Writer:
     ``error`` is what went wrong on this side; a program need not read its input.
     """
 
-    def __init__(self, pipe: Pipe, write: Callable[[_Input], None] | None, then_close: bool = True) -> None:
+    def __init__(
+        self,
+        pipe: Pipe,
+        write: Callable[[_Input], None] | None,
+        then_close: bool = True,
+        begins: Event | None = None,
+    ) -> None:
         self.error: Exception | None = None
+        self._begins = begins
         self._greenlet: Any = None
-        if write is not None:
+        if write is not None or begins is not None:
             self._greenlet = gevent.spawn(self._run, pipe, write, then_close)
         elif then_close:
             with suppress(OSError):
                 pipe.close_input()
 
-    def _run(self, pipe: Pipe, write: Callable[[_Input], None], then_close: bool) -> None:
+    def _run(self, pipe: Pipe, write: Callable[[_Input], None] | None, then_close: bool) -> None:
+        if self._begins is not None:
+            self._begins.wait()
         try:
-            write(_Input(pipe))
+            if write is not None:
+                write(_Input(pipe))
         except _InputRefusedError:
             pass
         except Exception as error:  # told to those who wait for the command
@@ -903,6 +917,7 @@ class ShellSession:
         reply: Reply,
         mark: bytes = b"",
         terminal: bool = False,
+        says_start: bool = False,
         write: Callable[[_Input], None] | None = None,
         take: Callable[[bytes], None] | None = None,
         seconds: float | None = None,
@@ -910,15 +925,21 @@ class ShellSession:
     ) -> int:
         """The same for a program with a pipe to itself, in a terminal or on a target without a shell.
 
-        ``mark`` is the one with which it says its process id, if it does.
+        Args:
+            pipe: to the program
+            mark: with which it says its process id, if it does
+            terminal: whether the pipe is to a terminal
+            says_start: whether it says ``mark`` once more when the command begins: what is typed before sudo has
+                prepared the terminal that it gives to the command would be lost
         """
         shell = _Shell(pipe, mark or secrets.token_hex(8).encode(), terminal)
         if take is not None:
             shell.out = _Blocks(shell.out.mark, take)
         shell.out.sinks, shell.err.sinks = [take or reply.out], [reply.err]
         if mark:
-            shell.out.sinks = [shell.noise.out, reply.out]
-        self._converse(shell, None, _Writer(pipe, write), seconds, killing)
+            shell.out.sinks = [shell.noise.out, reply.out, *([reply.out] if says_start else [])]
+        writer = _Writer(pipe, write, begins=shell.out.at_last_sink if mark else None)
+        self._converse(shell, None, writer, seconds, killing)
         status = pipe.exit_status()
         pipe.close()
         if shell.pid == 0:
@@ -1231,9 +1252,12 @@ class SessionConnector(BaseConnector):
             return
         try:
             # Hosts that know of these files have removed them before
-            for path in _askpass_paths(self.host.connector_data):
-                with suppress(ConnectError, OSError):
-                    self.session.run(f"rm -f {shlex.quote(path)}", Reply(), seconds=_KILL_SECONDS)
+            for key, value in list(self.host.connector_data.items()):
+                for path in _askpass_paths(value):
+                    # The next connection makes files of its own
+                    self.host.connector_data.pop(key, None)
+                    with suppress(ConnectError, OSError):
+                        self.session.run(f"rm -f {shlex.quote(path)}", Reply(), seconds=_KILL_SECONDS)
         finally:
             self.session.close()
             self.session = None
@@ -1266,7 +1290,11 @@ class SessionConnector(BaseConnector):
         def execute() -> tuple[int, CommandOutput]:
             line = self._command_line(command, arguments, print_input)
             reply = Reply(prefix)
-            code = self._run(line, reply, write, None, controls.get("_timeout"), arguments, terminal)
+            seconds = controls.get("_timeout")
+            if terminal:
+                code = self._run_in_terminal(command, line, reply, write, seconds, arguments)
+            else:
+                code = self._run(line, reply, write, None, seconds, arguments)
             return code, reply.output(code)
 
         code, output = execute_command_with_sudo_retry(self.host, arguments, execute)
@@ -1361,21 +1389,43 @@ class SessionConnector(BaseConnector):
         take: Callable[[bytes], None] | None,
         seconds: float | None,
         arguments: Any,
-        terminal: bool = False,
     ) -> int:
-        """Run a command line the way that the target and the arguments ask for; returns its exit code."""
+        """Run a command line in a shell, or on a target that has none; returns its exit code."""
         session = self._connected()
         killing = self._killing(arguments)
-        if self._has_shell and not terminal:
+        if self._has_shell:
             return session.run(line, reply, write, take, seconds, killing)
-        mark = secrets.token_hex(8) if self._has_shell else ""
-        boot = [*self.terminal_argv(), "-c", BOOT_IN_TERMINAL, "sh", mark, line]
-        argv = boot if self._has_shell else self.program_argv(line)
+        pipe = self._start_program(self.program_argv(line))
+        return session.run_program(pipe, reply, write=write, take=take, seconds=seconds, killing=killing)
+
+    def _run_in_terminal(
+        self,
+        command: StringCommand,
+        line: str,
+        reply: Reply,
+        write: Callable[[_Input], None] | None,
+        seconds: float | None,
+        arguments: Any,
+    ) -> int:
+        """Run a command, whose line is known, in a terminal; returns its exit code."""
+        session = self._connected()
+        killing = self._killing(arguments)
+        if not self._has_shell:
+            pipe = self._start_program(self.program_argv(line), terminal=True)
+            return session.run_program(pipe, reply, terminal=True, write=write, seconds=seconds, killing=killing)
+        mark = secrets.token_hex(8)
+        says_start = _is_elevated(arguments) and bool(arguments.get("_shell_executable", "sh"))
+        if says_start:
+            line = self._command_line(StringCommand("echo", mark, "&&", command), arguments, False)
+        pipe = self._start_program([*self.terminal_argv(), "-c", BOOT_IN_TERMINAL, "sh", mark, line], terminal=True)
+        return session.run_program(pipe, reply, mark.encode(), True, says_start, write, None, seconds, killing)
+
+    def _start_program(self, argv: Sequence[str], **how: bool) -> Pipe:
+        """A pipe to a program of its own."""
         try:
-            pipe = self.open_pipe(argv, terminal=True) if terminal else self.open_pipe(argv)
+            return self.open_pipe(argv, **how)
         except OSError as error:
             raise ConnectError(f"Cannot run {argv[0]}: {error}") from error
-        return session.run_program(pipe, reply, mark.encode(), terminal, write, take, seconds, killing)
 
     def _killing(self, arguments: Any) -> Killing:
         """What ends a command that runs with these arguments: as the user that it runs as, and as the log-in user."""
@@ -1409,9 +1459,9 @@ class SessionConnector(BaseConnector):
             TimeoutError, ConnectError: as with commands
         """
         with get_file_io(filename_or_io) as source, _measured(source) as (file, size):
-            folder = arguments.get("_temp_dir") or self.host.get_temp_dir_config()
+            folders = arguments.get("_temp_dir") or "", self.host.get_temp_dir_config()
             name = f".{secrets.token_hex(6)}~"
-            script = _called(PUT, _path(remote_filename), str(size), QuoteString(name), QuoteString(folder))
+            script = _called(PUT, _path(remote_filename), str(size), *map(QuoteString, (name, *folders)))
             if not self._has_shell:
                 script = StringCommand("dd", QuoteString(f"of={remote_filename}"))
             self._copy(script, f"upload {remote_filename}", print_input, arguments, _sending(file, size))

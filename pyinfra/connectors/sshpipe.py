@@ -61,6 +61,10 @@ def call_blocking(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     return cast("T", result)
 
 
+# What is typed is not echoed (RFC 4254, section 8: mode 53 is ECHO, 0 ends the list)
+_TERMINAL_MODES = "\x35\0\0\0\0\0"
+
+
 class PipeIsEmptyError(Exception):
     """Nothing has been received that was not read."""
 
@@ -229,7 +233,7 @@ class ChannelPipe:
     def start(self, command: str) -> None:
         """Ask for the program; whether the other side agrees shows in what :meth:`receive` gives."""
         if self._terminal:
-            self._request("pty-req", "xterm", 200, 50, 0, 0, "")
+            self._request("pty-req", "xterm", 200, 50, 0, 0, _TERMINAL_MODES)
         self._request("exec", command)
 
     def start_with_line(self, make_command: Callable[[str], str]) -> None:
