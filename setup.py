@@ -35,6 +35,8 @@ TEST = [
     "pexpect>=4.9",
     # The API server that kubectl is tested against
     "aiohttp>=3.10",
+    # Packages with connectors are installed without asking an index
+    "setuptools>=77",
 ]
 DOCS = ["mkdocs>=1.6,<2", "mkdocstrings[python]>=0.27", "pymdown-extensions>=10"]
 DEV = [*TEST, "import-linter>=2", "mypy>=1.11", "ruff>=0.8", "types-paramiko", "types-pyyaml", "types-setuptools"]

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.environment import can_install, make_environment
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 # The folder that the pages write to, which each test has for itself
 FOLDER = "/tmp/pyinfra-docs"
-LONGEST_BLOCK_SECONDS = 120
+# One of them holds a connector to the whole contract
+LONGEST_BLOCK_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,21 @@ def blocks_of(page: Path) -> list[Block]:
     return [Block(*found) for found in BLOCK.findall(page.read_text(encoding="utf-8"))]
 
 
-def run_block(text: str, folder: Path) -> None:
+def environment_for(page: Path, folder: Path) -> dict[str, str]:
+    """The variables that a page's commands run with; what is installed on it goes into ``folder``."""
+    if "pip install" not in page.read_text():
+        return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    if not can_install():
+        pytest.skip("needs pip and setuptools, to install packages")
+    return make_environment(folder)
+
+
+def run_block(text: str, folder: Path, environment: dict[str, str]) -> None:
     """Run lines of shell as somebody who answers yes to everything."""
     done = subprocess.run(
         ["sh", "-euc", text],
         cwd=folder,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYINFRA_YES": "true"},
+        env={**environment, "PYINFRA_YES": "true"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -52,6 +64,7 @@ def run_block(text: str, folder: Path) -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if "```" in page.read_text()], ids=lambda page: page.stem)
 def test_the_code_on_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "reader"
+    environment = environment_for(page, tmp_path / "environment")
     for block in blocks_of(page):
         text = block.text.replace(FOLDER, str(tmp_path / "written"))
         if block.language == "python":
@@ -62,7 +75,7 @@ def test_the_code_on_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) 
             path.write_text(text, encoding="utf-8")
         if block.language == "sh":
             folder.mkdir(exist_ok=True)
-            run_block(text, folder)
+            run_block(text, folder, environment)
 
 
 def test_every_block_says_what_it_is() -> None:
