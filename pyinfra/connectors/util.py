@@ -200,20 +200,23 @@ def _count_waiting(fd: int) -> int:
 
 
 def _let_end(fd: int) -> None:
-    """Read a pipe to its end for nobody: who still writes to it is not to be killed by that."""
-    with suppress(OSError):
-        while _read_or_wait(fd):
-            pass
-    os.close(fd)
-
-
-def _read_or_wait(fd: int) -> bool:
-    """Drop what is in a pipe, or wait for something; returns whether its end is still to come."""
+    """Close a pipe at its end, which may be long in coming: who still writes to it is not to be killed by that."""
     try:
-        return bool(os.read(fd, _BLOCK_SIZE))
+        is_at_end = not os.read(fd, _BLOCK_SIZE)
     except BlockingIOError:
-        wait_read(fd)
-        return True
+        is_at_end = False
+    if is_at_end:
+        os.close(fd)
+        return
+
+    def read_to_end() -> None:
+        with suppress(OSError):
+            wait_read(fd)
+            while os.read(fd, _BLOCK_SIZE):
+                wait_read(fd)
+        os.close(fd)
+
+    gevent.spawn(read_to_end)
 
 
 def run_local_process(
@@ -269,7 +272,7 @@ def run_local_process(
         writer.kill()
         ours.close()
         for fd in (out_read, err_read):
-            gevent.spawn(_let_end, fd)
+            _let_end(fd)
     return code if code >= 0 else 128 - code, output
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,35 @@ def test_a_local_process_that_takes_too_long_is_killed_with_its_children(tmp_pat
     while state.exists() and " Z " not in state.read_text():
         assert time.monotonic() - started < 30
         time.sleep(0.02)
+
+
+def test_a_local_process_ends_with_its_command_and_leaves_alone_what_that_left_behind() -> None:
+    code, output = run_local_process("(sleep 0.3; echo late; echo late >&2; exec sleep 60) & echo $!; exit 4")
+    pid = int(output.stdout)
+    try:
+        assert (code, output.stderr_lines) == (4, [])
+        # It writes to what nobody listens to any more
+        assert run_local_process("sleep 0.6; echo next")[1].output_lines == ["next"]
+        os.kill(pid, 0)
+    finally:
+        os.kill(pid, signal.SIGTERM)
+
+
+def test_a_local_process_that_floods_its_output_in_the_background_ends_too() -> None:
+    code, output = run_local_process("(while :; do echo noise; done) & echo $!; sleep 0.1")
+    os.kill(int(output.stdout_lines[0]), signal.SIGKILL)
+    assert code == 0
+
+
+def test_a_local_process_that_closes_its_outputs_takes_no_longer_than_it_may() -> None:
+    with pytest.raises(TimeoutError, match="timed out after 1s"):
+        run_local_process("exec >&- 2>&-; sleep 61", timeout=1)
+
+
+def test_a_long_line_and_many_lines_of_a_local_process_come_whole() -> None:
+    line = "x" * 3_000_000
+    assert run_local_process("cat", stdin=line)[1].stdout_lines == [line]
+    assert run_local_process("seq 100000; printf end")[1].stdout_lines == [*map(str, range(1, 100_001)), "end"]
 
 
 class SampleData(ConnectorData):
