@@ -161,7 +161,7 @@ def test_buffers_are_read_as_lines() -> None:
 
 def test_a_local_process_gives_its_exit_code_and_output(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
-    monkeypatch.setattr("pyinfra.connectors.util.echo", lambda text, **_: shown.append(text))
+    monkeypatch.setattr("pyinfra.connectors.localprocess.echo", lambda text, **_: shown.append(text))
     code, output = run_local_process(
         "cat; echo err >&2; exit 3", stdin=["a", "b"], print_output=True, print_prefix="> "
     )
