@@ -15,6 +15,7 @@ from pyinfra.api.output import echo
 
 from .base import DataMeta
 from .opensshlogin import Master, advised, make_folder
+from .opensshsession import Session, see_accepted
 from .session import PatientPipe, Pipe, ProcessPipe, SessionConnector, SessionData
 from .util import make_unix_command_for_host, run_local_process
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 # How many sessions are opened without asking whether the server allows one more: OpenSSH's own limit is 10
 _FREE_SESSIONS = 8
-_ANSWER_SECONDS = 60
-
 # What counts where neither the user's configuration nor the data say otherwise
 _DEFAULTS = """
 Host *
@@ -95,7 +94,7 @@ class OpenSSHConnector(SessionConnector):
         super().__init__(state, host)
         self._folder: Path | None = None
         self._master: Master | None = None
-        self._pipes: list[ProcessPipe] = []
+        self._pipes: list[Pipe] = []
         # Options for each session, which the shared connection does not know
         self._session_options: list[str] = []
 
@@ -126,17 +125,30 @@ class OpenSSHConnector(SessionConnector):
         self._pipes = [pipe for pipe in self._pipes if pipe.exit_status() is None]
         is_crowded = len(self._pipes) >= _FREE_SESSIONS and not terminal and self._has_shell
         words = ["-tt" if terminal else "-T", *self._session_options, "--", "host"]
-        pipe = ProcessPipe([*self._shared_ssh(), *words, f"echo; {command}" if is_crowded else command], terminal)
+        argv = [*self._shared_ssh(), *words, f"echo; {command}" if is_crowded else command]
+        pipe: Pipe
+        if is_crowded or not self._has_shell:
+            pipe = ProcessPipe(argv, terminal)
+        else:
+            pipe = Session(argv, terminal, self._make_room)
         if is_crowded:
-            _see_accepted(pipe)
+            see_accepted(pipe)
         self._pipes.append(pipe)
         return PatientPipe(pipe) if terminal and self._has_shell else pipe
+
+    def _make_room(self) -> None:
+        """The server allows no more sessions: close those that wait for a command, and open none ahead any more."""
+        if self.session is not None:
+            self.session._opens_ahead = False
+        for pipe in self._pipes:
+            if isinstance(pipe, Session) and pipe.is_idle:
+                pipe.close()
 
     def _shared_ssh(self) -> list[str]:
         """``ssh`` over the shared connection, or not at all."""
         if self._folder is None:
             raise ConnectError("Not connected")
-        path = str(self._folder / "s")
+        path = str(self._folder / "s").replace("%", "%%")
         return ["ssh", "-F", "none", "-S", path, "-oControlMaster=no", "-oProxyCommand=false", "-oLogLevel=ERROR"]
 
     # Connecting
@@ -234,12 +246,13 @@ class OpenSSHConnector(SessionConnector):
         code, output = run_local_process(command)
         if code != 0:
             raise ConnectError(self._advised(output.stderr or f"ssh -G ended with exit code {code}"))
-        found = []
+        found: dict[str, list[str]] = {}
         for line in output.stdout_lines:
             name, _, value = line.partition(" ")
             if name in {"sendenv", "setenv", "forwardagent", "forwardx11", "forwardx11trusted"}:
-                found.append(f"-o{name}={_quoted(value)}")
-        return found
+                found.setdefault(name, []).append(_quoted(value) or "")
+        # All in one: of several SetEnv the first counts
+        return [f"-o{name}={' '.join(values)}" for name, values in found.items()]
 
     def _advised(self, said: str) -> str:
         return advised(said, self.data["ssh_hostname"])
@@ -271,7 +284,9 @@ class OpenSSHConnector(SessionConnector):
         remote = make_unix_command_for_host(
             self.state, self.host, StringCommand("rsync"), _shell_executable=None, **kept
         )
-        shared = " ".join(f"'{word}'" for word in [*self._shared_ssh(), *self._session_options])
+        words = [*self._shared_ssh(), *self._session_options]
+        # As rsync takes it apart
+        shared = " ".join("'{}'".format(word.replace("'", "''")) for word in words)
         command = ["rsync", *flags, "--rsh", shared, "--rsync-path", remote.get_raw_value(), "--", src, f"host:{dest}"]
         if print_input:
             echo(f"{self.host.print_prefix}>>> {shlex.join(['rsync', *flags, src, dest])}", err=True)
@@ -292,15 +307,3 @@ def _quoted(value: str | None) -> str | None:
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _see_accepted(pipe: Pipe) -> None:
-    """Wait for a first sign of a session; ``OSError`` if the server allows no more of them."""
-    try:
-        chunk = pipe.receive(_ANSWER_SECONDS)
-    except TimeoutError as error:
-        pipe.close()
-        raise OSError(f"ssh opens no session within {_ANSWER_SECONDS} seconds") from error
-    if chunk is None or (chunk[0] == 2 and b"session request failed" in chunk[1]):
-        pipe.close()
-        raise OSError("the server allows no more sessions, see MaxSessions in its sshd_config")

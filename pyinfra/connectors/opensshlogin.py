@@ -122,7 +122,8 @@ class Master:
             variables.append("DISPLAY=:0")  # ssh before 8.4 asks only where there is one
         guarded = ["sh", "-c", _GUARD, "sh", str(folder / "pid")]
         # A process group of its own: Ctrl-C at the terminal is not for it
-        self.pipe = ProcessPipe(["env", *variables, *guarded, "-M", "-S", str(self._socket), "-N", "-T", *arguments])
+        socket = str(self._socket).replace("%", "%%")
+        self.pipe = ProcessPipe(["env", *variables, *guarded, "-M", "-S", socket, "-N", "-T", *arguments])
         self._greenlets = [gevent.spawn(self._listen), gevent.spawn(self._answer)]
 
     def _listen(self) -> None:

@@ -198,7 +198,7 @@ def test_the_socket_is_in_a_private_folder_with_a_short_path(tmp_path: Path, mon
 def server() -> Iterator[SSHServer]:
     if not can_run_sshd():
         pytest.skip("needs root and OpenSSH's server")
-    server = start_sshd(("127.0.0.1", "127.0.0.2"), AllowTcpForwarding="yes", AcceptEnv="LC_TEST OPENSSH_TEST")
+    server = start_sshd(("127.0.0.1", "127.0.0.2"), AllowTcpForwarding="yes", AcceptEnv="LC_TEST OPENSSH_*")
     yield server
     server.close()
 
@@ -356,9 +356,11 @@ def test_variables_that_the_configuration_sends_arrive(
 ) -> None:
     monkeypatch.setenv("LC_TEST", "sent")
     config = tmp_path / "config"
-    config.write_text('SendEnv LC_TEST\nSetEnv OPENSSH_TEST="it\'s set"\n')
+    config.write_text('SendEnv LC_TEST\nSetEnv OPENSSH_TEST="it\'s set" OPENSSH_MORE="and 100%"\n')
     with connected_host("@openssh/web", **login(server, user, openssh_config_file=str(config))) as host:
-        assert run(host, 'echo "$LC_TEST $OPENSSH_TEST"')[1].stdout == "sent it's set"
+        assert run(host, 'echo "$LC_TEST $OPENSSH_TEST $OPENSSH_MORE"')[1].stdout == "sent it's set and 100%"
+        if shutil.which("rsync"):
+            assert host.connector.rsync(f"{tmp_path}/", f"{user.home}/copy", ["-a"])
 
 
 def test_what_a_match_runs_is_not_run_for_every_command(server: SSHServer, user: User, tmp_path: Path) -> None:
@@ -427,9 +429,10 @@ def test_a_server_may_allow_two_sessions() -> None:
     try:
         other = limited.add_user()
         with connected_host("@openssh/web", **login(limited, other)) as host:
-            for number in range(5):
+            for number in range(20):
                 assert host.connector.run_fact_commands([(f"echo {number}", {})])[0][1].stdout == str(number)
-                assert run(host, f"echo {number}")[1].stdout == str(number)
+                assert run(host, "cat", _stdin=f"{number}")[1].stdout == str(number)
+                assert run(host, "test -t 0 && echo terminal", _get_pty=True)[1].stdout == "terminal"
         assert count_logins(limited, other) == 1
     finally:
         limited.close()
