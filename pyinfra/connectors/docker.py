@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-
-import gevent
 
 from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo, format_text
@@ -37,9 +34,6 @@ _RUN_OPTIONS = {
     "docker_architecture": "--arch",
     "docker_network": "--network",
 }
-
-# How long shells may take to end before a container is committed
-_LAST_SHELL_SECONDS = 10
 
 RUN_META = {
     "docker_platform": DataMeta("Platform to run an image for (--platform), such as linux/arm64"),
@@ -77,7 +71,7 @@ class DockerConnector(SessionConnector):
         # What to do with it at the end: nothing, stop it, or commit and remove it
         self.at_end = ""
         # The image that was made of it
-        self._committed: str | None = None
+        self.committed: str | None = None
 
     @classmethod
     def make_names_data(cls, name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
@@ -169,9 +163,9 @@ class DockerConnector(SessionConnector):
     def begin(self) -> Container:
         """The container, which runs now; what is to be done with it at the end is noted."""
         self.at_end = ""
-        container = None if self._committed else self.inspect(self.identifier)
+        container = None if self.committed else self.inspect(self.identifier)
         if container is None:
-            container = self._run_image(self._committed or self.identifier)
+            container = self._run_image(self.committed or self.identifier)
             self.at_end = "commit"
         elif not container.is_running:
             self.ask_engine("start", container)
@@ -263,23 +257,12 @@ class DockerConnector(SessionConnector):
             self.ask_engine("rm -f", container)
             self._say("no operation was run: nothing is committed, container removed:", container.short_id)
             return
-        self._wait_for_shells(container)
-        self._committed = self.ask_engine("commit", container)[-1].strip().removeprefix("sha256:")[:12]
+        # Nothing may run: the engine would freeze it meanwhile, and if a shell of ours were just starting, that start
+        # and the end of the frost would wait for each other for ever (seen with Docker 20.10 and runc 1.1)
+        self.run_engine("kill", container.id)
+        self.committed = self.ask_engine("commit", container)[-1].strip().removeprefix("sha256:")[:12]
         self.ask_engine("rm -f", container)
-        self._say("docker build complete, image ID:", self._committed)
-
-    def _wait_for_shells(self, container: Container) -> None:
-        """Wait until the shells that have been let go of have ended, so that the container stands still.
-
-        To commit it, the engine freezes it. If a shell is just starting then, that start and the end of the frost wait
-        for each other, for ever (seen with Docker 20.10 and runc 1.1).
-        """
-        deadline = time.monotonic() + _LAST_SHELL_SECONDS
-        while time.monotonic() < deadline:
-            found = self.inspect(container.id)
-            if found is None or not found.is_busy:
-                return
-            gevent.sleep(0.05)
+        self._say("docker build complete, image ID:", self.committed)
 
     def _say(self, what: str, identifier: str, more: str = "") -> None:
         words = [what, format_text(identifier, bold=True), more]

@@ -150,7 +150,7 @@ class DockerSSHConnector(DockerConnector):
     def begin(self) -> Container:
         """The container, which runs now; one that ``docker_container_id`` names is committed at the end, too."""
         named = self.data["docker_container_id"]
-        if named and self.inspect(named) is None:
+        if named and not self.committed and self.inspect(named) is None:
             raise ConnectError(explain_engine(self.program, named, "No such container"))
         container = super().begin()
         if named:

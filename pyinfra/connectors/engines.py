@@ -85,14 +85,13 @@ def run_engine(program: str, *words: str) -> tuple[int, CommandOutput]:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container, as the engine describes it; it is busy while commands of ours or of others run in it."""
+    """A container, as the engine describes it."""
 
     id: str
     name: str
     image: str
     labels: dict[str, str]
     is_running: bool
-    is_busy: bool = False
 
     def __str__(self) -> str:
         return self.name or self.short_id
@@ -112,7 +111,6 @@ class Container:
             config.get("Image") or described.get("ImageName") or "",
             config.get("Labels") or {},
             bool(described["State"]["Running"]),
-            bool(described.get("ExecIDs")),
         )
 
 

@@ -169,7 +169,7 @@ def test_of_an_image_a_container_is_made_committed_and_removed(engine: FakeEngin
     assert engine.asked == [
         "container inspect debian:12",
         "run -d debian:12 tail -f /dev/null",
-        f"container inspect {made}",
+        f"kill {made}",
         f"commit {made}",
         f"rm -f {made}",
     ]

@@ -186,8 +186,14 @@ def test_the_container_that_the_data_name_is_committed_and_removed(
     data = {**remote.data, "docker_container_id": container}
     with listening() as messages, connected_host(remote.name("any"), **data) as host:
         assert host.run_shell_command("echo hello > /made")[0]
-    assert "docker build complete, image ID: " in messages[-1]
-    assert container not in docker.containers()
+        host.disconnect()
+        assert container not in docker.containers()
+        # It goes on with what became of it
+        host.connect(raise_exceptions=True)
+        assert host.run_shell_command("cat /made")[1].stdout == "hello"
+    assert [message.rpartition(": ")[0].endswith("docker build complete, image ID") for message in messages] == [
+        True
+    ] * 2
     docker.run("rmi", messages[-1].rpartition(" ")[2])
 
 
