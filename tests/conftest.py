@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 SKIPS_FAIL = os.environ.get("CI") == "true"
+
+# Who runs the tests in the background has them ignore these, and so would all servers that they start
+for _ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_ignored) == signal.SIG_IGN:
+        signal.signal(_ignored, signal.SIG_DFL)
 
 
 def _without_skip(report: Any) -> Any:

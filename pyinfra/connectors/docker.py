@@ -131,9 +131,18 @@ class DockerConnector(SessionConnector):
 
     def explain_silence(self, why: str, said: str) -> str:
         """Why there is no shell, in words about containers."""
+        container = self.container
+        if advice_on(said) is None and container is not None:
+            # One that is just ending makes engines say all kinds of things
+            try:
+                found = self.inspect(container.id)
+            except ConnectError as error:
+                return str(error)
+            if found is None or not found.is_running:
+                said = f"{'No such container' if found is None else 'it is not running'}; {why}: {said}"
         if advice_on(said) is None:
             return super().explain_silence(why, said)
-        return explain_engine(self.program, str(self.container), said)
+        return explain_engine(self.program, str(container), said)
 
     # Connecting
 

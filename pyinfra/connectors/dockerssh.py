@@ -81,12 +81,23 @@ class _Login:
     def open_pipe(self, argv: Sequence[str], terminal: bool) -> Pipe:
         """A pipe to a program on the host."""
         with self._noting_failure():
-            for ssh in reversed(self._open):
-                with suppress(OSError):  # it serves enough already
-                    return ssh.open_pipe(argv, terminal)
+            pipe = self._open_pipe(argv, terminal)
+            if pipe is not None:
+                return pipe
             with self._lock:
+                # Somebody else may have logged in once more meanwhile
+                pipe = self._open_pipe(argv, terminal)
+                if pipe is not None:
+                    return pipe
                 first = self._open[0]
                 return self._add(SSHConnector(first.state, first.host)).open_pipe(argv, terminal)
+
+    def _open_pipe(self, argv: Sequence[str], terminal: bool) -> Pipe | None:
+        """A pipe on one of the log-ins, the newest first; ``None`` if all serve as many as they are allowed to."""
+        for ssh in reversed(self._open):
+            with suppress(OSError):
+                return ssh.open_pipe(argv, terminal)
+        return None
 
 
 _logins: WeakKeyDictionary[State, dict[str, _Login]] = WeakKeyDictionary()

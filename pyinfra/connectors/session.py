@@ -290,8 +290,8 @@ class ProcessPipe:
                 file_actions=actions,
                 setsid=True,
                 setsigmask=[],
-                # Python ignores these, and programs inherit that
-                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+                # Python ignores the first two, who starts us in the background the others; programs inherit that
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP],
             )
         except BaseException:
             for fd in set(ours):

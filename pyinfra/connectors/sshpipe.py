@@ -263,10 +263,13 @@ class ChannelPipe:
             self._in_thread_if_slow(len(message.asbytes()), self._transport._send_user_message, message)  # type: ignore[attr-defined]
 
     def _in_thread_if_slow(self, size: int, function: Callable[..., T], *args: Any) -> T:
-        """Call what writes ``size`` bytes to the connection."""
-        if size <= _SMALL and self._transport.clear_to_send.is_set():
-            return function(*args)
-        return call_blocking(function, *args)
+        """Call what writes ``size`` bytes to the connection; ``OSError`` if that has just gone."""
+        try:
+            if size <= _SMALL and self._transport.clear_to_send.is_set():
+                return function(*args)
+            return call_blocking(function, *args)
+        except EOFError as error:  # how paramiko says so
+            raise BrokenPipeError(errno.EPIPE, "the other side is gone") from error
 
     def send(self, data: bytes) -> None:
         """Write all of it, as fast as the other side takes it; ``OSError`` if that is gone."""
@@ -309,7 +312,7 @@ class ChannelPipe:
             with suppress(OSError):
                 self.send(b"\x04")
             return
-        self._channel.shutdown_write()
+        self._in_thread_if_slow(0, self._channel.shutdown_write)
 
     def receive(self, seconds: float | None) -> tuple[int, bytes] | None:
         """The next piece of output: 1 for standard output or 2 for standard error, and data.

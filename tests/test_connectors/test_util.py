@@ -6,6 +6,9 @@ import io
 import os
 import re
 import signal
+import subprocess
+import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -273,3 +276,14 @@ def test_local_processes_leave_no_descriptors_open() -> None:
     for _ in range(5):
         run_local_process("cat", stdin="x")
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_exit_codes_are_told_also_once_gevent_takes_those_of_all_children() -> None:
+    code = """
+        import gevent.subprocess
+        from pyinfra.connectors.util import run_local_process
+        assert run_local_process("exit 3")[0] == 3
+        assert gevent.subprocess.call(["sh", "-c", "exit 4"]) == 4
+        assert [run_local_process("exit 5")[0] for _ in range(20)] == [5] * 20
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
