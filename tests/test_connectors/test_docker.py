@@ -16,6 +16,7 @@ from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_ops
 from pyinfra.connectors.docker import DockerConnector, PodmanConnector
 from pyinfra.connectors.engines import explain_engine, run_engine
+from pyinfra.connectors.session import ProcessPipe
 from pyinfra.testing.target import listening
 from tests.support.fakeengine import FakeEngine, described, fake_engine
 from tests.support.hosts import connected_host
@@ -142,8 +143,6 @@ def test_a_container_without_a_shell_is_used_program_by_program(engine: FakeEngi
 
 
 def _run_rest(engine: FakeEngine, argv: list[str]) -> Any:
-    from pyinfra.connectors.session import ProcessPipe
-
     engine.started.append(argv)
     return ProcessPipe(argv[4:])
 
@@ -306,10 +305,7 @@ def test_where_no_shell_answers_all_is_as_it_was_before(
     assert engine.asked[-1].startswith(last)
 
 
-def _no_shell() -> Any:
-    from pyinfra.connectors.session import ProcessPipe
-
-    text = 'OCI runtime exec failed: exec: "sh": executable file not found in $PATH: unknown'
+def _no_shell(text: str = 'OCI runtime exec failed: exec: "sh": executable file not found in $PATH: unknown') -> Any:
     return ProcessPipe(["sh", "-c", f"echo '{text}' >&2; exit 127"])
 
 
@@ -328,3 +324,11 @@ def test_the_program_gets_its_words_as_they_are(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     code, output = run_engine("docker", "run", "a b", "it's $HOME")
     assert (code, output.stdout_lines, output.stderr) == (5, ["[run]", "[a b]", "[it's $HOME]"], "wrong")
+
+
+def test_a_container_that_ends_is_told_whatever_its_engine_says(engine: FakeEngine, monkeypatch: Any) -> None:
+    with connected_host("@docker/web") as host:
+        engine.containers[:] = [described("ab12", "web", running=False)]
+        monkeypatch.setattr(FakeEngine, "start", lambda self, argv, terminal=False: _no_shell("setns: exit status 1"))
+        with pytest.raises(ConnectError, match=r"The container web does not run: .*setns: exit status 1"):
+            host.run_shell_command("kill -9 0")
