@@ -253,6 +253,15 @@ class Pipe(Protocol):
         """Let go of it at once. A program of this machine that still runs is killed, with its process group."""
 
 
+def _has_foreign_handler(number: int) -> bool:
+    """Whether this process handles a signal by what Python knows nothing of, such as gevent's loop; on Linux."""
+    if signal.getsignal(number) == signal.SIG_DFL:
+        with suppress(OSError, ValueError, StopIteration), open("/proc/self/status", encoding="ascii") as status:
+            caught = next(line for line in status if line.startswith("SigCgt:"))
+            return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
 class ProcessPipe:
     """A :class:`Pipe` to a program of this machine, which gets a session and a process group of its own.
 
@@ -276,9 +285,9 @@ class ProcessPipe:
         ours, actions, theirs = self._open_terminal() if terminal else self._open_pipes()
         self._input, self._outputs = ours[0], dict(zip(ours[1:], (1, 2), strict=False))
         # Where gevent has patched subprocess, its loop takes the status of every child. Elsewhere it must not, as it
-        # would take it away from others
+        # would take it away from others, unless somebody has had it do so already
         loop = self._hub.loop
-        loop_reaps = is_module_patched("subprocess") and loop.default
+        loop_reaps = loop.default and (is_module_patched("subprocess") or _has_foreign_handler(signal.SIGCHLD))
         if loop_reaps:
             loop.install_sigchld()
         self._reap()
@@ -938,7 +947,7 @@ class ShellSession:
         shell.out.sinks, shell.err.sinks = [take or reply.out], [reply.err]
         if mark:
             shell.out.sinks = [shell.noise.out, reply.out, *([reply.out] if says_start else [])]
-        writer = _Writer(pipe, write, begins=shell.out.at_last_sink if mark else None)
+        writer = _Writer(pipe, write, begins=shell.out.at_last_sink if says_start else None)
         self._converse(shell, None, writer, seconds, killing)
         status = pipe.exit_status()
         pipe.close()
