@@ -169,6 +169,7 @@ class _FileCommand(PyinfraCommand):
     """A file to be copied between this machine and the host, by one of the host's methods."""
 
     _method: str
+    _label: str
 
     def __init__(
         self,
@@ -183,7 +184,7 @@ class _FileCommand(PyinfraCommand):
         self.remote_temp_filename = remote_temp_filename
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.src}, {self.dest})"
+        return f"{self._label}({self.src}, {self.dest})"
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
         """Copy it; returns whether that went well."""
@@ -202,12 +203,14 @@ class FileUploadCommand(_FileCommand):
     """A local file (``src``: a path or file object), to be written to the path ``dest`` on the host."""
 
     _method = "put_file"
+    _label = "FileUploadCommand"
 
 
 class FileDownloadCommand(_FileCommand):
     """A file on the host (``src``: its path), to be written to a local path or file object ``dest``."""
 
     _method = "get_file"
+    _label = "FileDownloadCommand"
 
 
 def _context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:

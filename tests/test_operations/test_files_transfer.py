@@ -257,7 +257,7 @@ def test_a_template_is_rendered_with_data_and_the_host_s(run: Run, local: Path, 
         ),
         ("{{ 1 / 0 }}", "(L1): division by zero\n...\n{{ 1 / 0 }}\n..."),
         ("a\n{% if %}", "(L2): "),
-        ("{{ host.data.nothing }}", "(L1): 'pyinfra.api.host.HostData object' has no attribute 'nothing'"),
+        ("{{ host.data.nothing }}", "(L1): 'pyinfra.api.hostdata.HostData object' has no attribute 'nothing'"),
         ("{% include 'gone' %}", "(L1): "),
     ],
 )
