@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import gevent
 import gevent.subprocess
+import pytest
 
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.command import QuoteString, StringCommand
@@ -216,6 +217,13 @@ def outcomes(inventory: str, beyond: dict[str, str], **data: Any) -> dict[str, l
     finally:
         disconnect_all(state)
     return found
+
+
+@pytest.fixture(autouse=True)
+def statuses_left_alone() -> Iterator[None]:
+    """Have the loop leave the status of other children alone again: with gevent's subprocess it takes them all."""
+    yield
+    gevent.get_hub().loop.reset_sigchld()
 
 
 # What the first two do not do, each with why: a session does
