@@ -55,16 +55,42 @@ _classes: dict[str, Any] = {}
 
 
 def transport_class() -> Any:
-    """A transport that hears of programs that ended by a signal."""
+    """A transport that hears of programs that ended by a signal, and sends nothing on a channel that it has closed.
+
+    Who writes to a channel looks first whether it is open, and then sends: in between, the other side may have closed
+    it, and been answered. OpenSSH ends the whole connection over data for a channel that is gone.
+    """
     if "transport" not in _classes:
         import paramiko
-        from paramiko.common import MSG_CHANNEL_REQUEST
+        from paramiko.common import (
+            MSG_CHANNEL_CLOSE,
+            MSG_CHANNEL_EOF,
+            MSG_CHANNEL_REQUEST,
+            MSG_CHANNEL_WINDOW_ADJUST,
+        )
 
         class SessionTransport(paramiko.Transport):
             _channel_handler_table = {
                 **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
                 MSG_CHANNEL_REQUEST: handle_channel_request,
             }
+
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                # The other side's numbers of channels that we have closed, until they are used again
+                self._closed_numbers: set[bytes] = set()
+                super().__init__(*args, **kwargs)
+
+            def _send_message(self, data: Any) -> None:
+                """Send a message; user messages come one at a time."""
+                head = data.asbytes()[:5]
+                kind, number = head[0], head[1:]
+                if kind == MSG_CHANNEL_CLOSE:
+                    self._closed_numbers.add(number)
+                elif kind == MSG_CHANNEL_REQUEST:
+                    self._closed_numbers.discard(number)
+                elif MSG_CHANNEL_WINDOW_ADJUST <= kind <= MSG_CHANNEL_EOF and number in self._closed_numbers:
+                    return
+                super()._send_message(data)  # type: ignore[misc]
 
         _classes["transport"] = SessionTransport
     return _classes["transport"]

@@ -19,6 +19,7 @@ from pyinfra.connectors.sshlogin import Connection
 from pyinfra.connectors.sshpipe import Bell
 from pyinfra.connectors.sshtarget import Target
 from tests.support.delayproxy import DelayProxy
+from tests.support.run import connected_run
 from tests.support.sshd import SSHServer, User
 from tests.support.sshhosts import run, ssh_connector, ssh_data
 
@@ -188,3 +189,10 @@ def test_no_files_stay_open(sshd: SSHServer, ssh_user: User) -> None:
     with gevent.Timeout(10):
         while count() > before:
             gevent.sleep(0.05)
+
+
+def test_input_that_nobody_reads_does_not_cost_the_connection(sshd: SSHServer, ssh_user: User, ssh_home: Path) -> None:
+    # The command ends while its input is being sent: OpenSSH hangs up on data for a channel that is gone
+    with connected_run("@ssh/x", ssh_data(sshd, ssh_user)) as run:
+        for _ in range(150):
+            assert run.host.run_shell_command(StringCommand("true"), _stdin="a line\n" * 150_000)[0]
