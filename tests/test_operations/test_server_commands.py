@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -66,9 +65,13 @@ def test_a_script_template_is_rendered_first(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_signal_reaches_its_process(run: Run) -> None:
-    process = subprocess.Popen(["sleep", "60"])
+    # It says itself what it got: its exit code may be taken by gevent's loop
+    script = "trap 'echo INT; exit' INT; echo ready; while :; do sleep 0.05; done"
+    process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
     run.op(server.kill, pid=process.pid, signal="INT")
-    assert process.wait() == -signal.SIGINT
+    assert process.communicate(timeout=20)[0] == "INT\n"
 
 
 def test_waiting_for_a_port_ends_when_something_listens(run: Run) -> None:
