@@ -92,6 +92,16 @@ BOOT = (
 # In a terminal a line is cut at 4096 bytes: there the command is an argument. $1: the mark, $2: the command
 BOOT_IN_TERMINAL = 'test -t 0 || { echo "$1 0"; exit 1; }; echo "$1 $$"; eval " $2"'
 
+# Around the command where sudo gives it a terminal of sudo's own. What is typed before that is prepared is lost, and
+# what is typed when the command ends makes sudo wait for more for ever (1.9.13): a mark says that the command begins,
+# another that it has ended, and that comes back as the last line typed. {shell}, {command}: quoted. What the shell here
+# says of processes that were killed is not the command's; for a signal ksh93 and yash have more than a byte.
+IN_SUDO_TERMINAL = (
+    "echo {mark} && {{ exec 3>&2 2>/dev/null; (exec {shell} -c {command} 2>&3 3>&-); c=$?; echo; echo {mark}; "
+    "test $c -le 255 || c=$((128 + c % 128)); test -t 0 || exit $c; n=0; "
+    "while test $n -lt 9; do read -r l || n=$((n+1)); case $l in *{mark}*) n=9;; esac; done; exit $c; }}"
+)
+
 # Ends a shell's process group and all its descendants: sudo may have put some into a group of their own.
 # $1: the shell's process id. ps is not everywhere, and busybox's knows no options; /proc is not everywhere either.
 KILL = _script(r"""
@@ -527,8 +537,12 @@ class _Lines:
         self.line_end = line_end
         self.parts: list[bytes] = []
         self.empty = False
-        # Set once the last sink's turn has come
-        self.at_last_sink = Event()
+        # Set once so many marks have come
+        self.events: dict[int, Event] = {}
+
+    def at_mark(self, count: int) -> Event:
+        """An event that is set once so many marks have come."""
+        return self.events.setdefault(count, Event())
 
     def feed(self, data: bytes) -> None:
         if b"\n" not in data:
@@ -565,8 +579,8 @@ class _Lines:
         if len(self.marks) < len(self.sinks):
             self.sinks[len(self.marks)] = _drop
         self.marks.append(said)
-        if len(self.marks) >= len(self.sinks) - 1:
-            self.at_last_sink.set()
+        if len(self.marks) in self.events:
+            self.events[len(self.marks)].set()
 
 
 class _Blocks(_Lines):
@@ -716,6 +730,7 @@ class _Writer:
         begins: Event | None = None,
     ) -> None:
         self.error: Exception | None = None
+        self._pipe = pipe
         self._begins = begins
         self._greenlet: Any = None
         if write is not None or begins is not None:
@@ -742,6 +757,13 @@ class _Writer:
         """Write no more."""
         if self._greenlet is not None:
             self._greenlet.kill()
+
+    def leave(self, ended: Event, word: bytes) -> None:
+        """Once the program has ended, write no more of its input, and ``word`` as the last line."""
+        ended.wait()
+        self.stop()
+        with suppress(OSError):
+            self._pipe.send(b"\n" + word + b"\n")
 
 
 def explain_silence(why: str, said: str) -> str:
@@ -926,7 +948,7 @@ class ShellSession:
         reply: Reply,
         mark: bytes = b"",
         terminal: bool = False,
-        says_start: bool = False,
+        in_sudo: bool = False,
         write: Callable[[_Input], None] | None = None,
         take: Callable[[bytes], None] | None = None,
         seconds: float | None = None,
@@ -938,17 +960,21 @@ class ShellSession:
             pipe: to the program
             mark: with which it says its process id, if it does
             terminal: whether the pipe is to a terminal
-            says_start: whether it says ``mark`` once more when the command begins: what is typed before sudo has
-                prepared the terminal that it gives to the command would be lost
+            in_sudo: whether :data:`IN_SUDO_TERMINAL` is around the command
         """
         shell = _Shell(pipe, mark or secrets.token_hex(8).encode(), terminal)
         if take is not None:
             shell.out = _Blocks(shell.out.mark, take)
         shell.out.sinks, shell.err.sinks = [take or reply.out], [reply.err]
         if mark:
-            shell.out.sinks = [shell.noise.out, reply.out, *([reply.out] if says_start else [])]
-        writer = _Writer(pipe, write, begins=shell.out.at_last_sink if says_start else None)
-        self._converse(shell, None, writer, seconds, killing)
+            shell.out.sinks = [shell.noise.out, reply.out, *([reply.out, _drop] if in_sudo else [])]
+        writer = _Writer(pipe, write, begins=shell.out.at_mark(2) if in_sudo else None)
+        leaving = gevent.spawn(writer.leave, shell.out.at_mark(3), mark) if in_sudo else None
+        try:
+            self._converse(shell, None, writer, seconds, killing)
+        finally:
+            if leaving is not None:
+                leaving.kill()
         status = pipe.exit_status()
         pipe.close()
         if shell.pid == 0:
@@ -1423,11 +1449,14 @@ class SessionConnector(BaseConnector):
             pipe = self._start_program(self.program_argv(line), terminal=True)
             return session.run_program(pipe, reply, terminal=True, write=write, seconds=seconds, killing=killing)
         mark = secrets.token_hex(8)
-        says_start = _is_elevated(arguments) and bool(arguments.get("_shell_executable", "sh"))
-        if says_start:
-            line = self._command_line(StringCommand("echo", mark, "&&", command), arguments, False)
+        shell = arguments.get("_shell_executable", "sh")
+        in_sudo = _is_elevated(arguments) and bool(shell)
+        if in_sudo:
+            shell, quoted = shlex.join(shlex.split(shell)), shlex.quote(_raw(command))
+            around = IN_SUDO_TERMINAL.format(mark=mark, shell=shell, command=quoted)
+            line = self._command_line(StringCommand(around), {**arguments, "_shell_executable": "sh"}, False)
         pipe = self._start_program([*self.terminal_argv(), "-c", BOOT_IN_TERMINAL, "sh", mark, line], terminal=True)
-        return session.run_program(pipe, reply, mark.encode(), True, says_start, write, None, seconds, killing)
+        return session.run_program(pipe, reply, mark.encode(), True, in_sudo, write, None, seconds, killing)
 
     def _start_program(self, argv: Sequence[str], **how: bool) -> Pipe:
         """A pipe to a program of its own."""

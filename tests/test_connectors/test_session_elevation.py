@@ -254,6 +254,47 @@ def test_a_wrong_password_is_a_failure_that_says_so(asked: OrdinaryUser, other: 
         assert "Authentication failure" in output.stderr
 
 
+# A sudo that gives away whether something is still typed when the command ends: the real one may wait for more then
+SUDO_THAT_MINDS = """#!/usr/bin/env python3
+import select, subprocess, sys
+command = sys.argv[sys.argv.index("sh"):]
+code = subprocess.call(command)
+sys.exit(99 if select.select([0], [], [], 0.2)[0] else code % 256)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "code", "lines"),
+    [
+        ("exit 42", None, 42, []),
+        ("printf no-newline", None, 0, ["no-newline"]),
+        ("echo; echo", None, 0, ["", ""]),
+        ("kill -9 $$", None, 137, []),
+        ("true", "nobody reads this\n" * 1000, 0, []),
+        ('read -r line; echo "[$line]"', "one\ntwo\nthree", 0, ["[one]"]),
+        ("cat; exit 3", "all\nof it\n", 3, ["all", "of it"]),
+        ("stty raw -echo", "neither this", 0, []),
+        ("stty echo; exit 5", None, 5, []),
+    ],
+)
+def test_in_sudos_terminal_nothing_is_typed_when_the_command_ends(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    typed: str | None,
+    code: int,
+    lines: list[str],
+) -> None:
+    (tmp_path / "sudo").write_text(SUDO_THAT_MINDS)
+    (tmp_path / "sudo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with connected_host() as host:
+        arguments: Any = {"_sudo": True, "_get_pty": True, "_stdin": typed, "_timeout": 30}
+        success, output = host.run_shell_command(command, _success_exit_codes=[code], **arguments)
+    assert success, output.exit_code
+    assert output.stdout_lines == lines
+
+
 def test_the_password_that_sudo_asks_for_is_asked_for_once(
     asked: OrdinaryUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
