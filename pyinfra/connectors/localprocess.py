@@ -154,7 +154,7 @@ def _let_end(fd: int) -> None:
     gevent.spawn(read_to_end)
 
 
-def _process_class() -> Any:
+def process_class() -> Any:
     """The class that can tell how its processes end: gevent's, once gevent's loop takes the status of every child.
 
     It begins to do so with the first process that anybody starts by way of gevent. Python has not heard of the loop's
@@ -193,7 +193,7 @@ def run_local_process(
     err_read, err_write = os.pipe()
     in_read, in_write = os.pipe()
     try:
-        process = _process_class()(
+        process = process_class()(
             ["sh", "-c", command], stdin=in_read, stdout=out_write, stderr=err_write, start_new_session=True
         )
     except BaseException:

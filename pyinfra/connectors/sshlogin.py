@@ -7,7 +7,6 @@ authentication request).
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from contextlib import suppress
@@ -21,7 +20,7 @@ from .sshcredentials import Credential, Credentials
 from .sshhostkey import check_host_key, order_host_key_kinds
 from .sshkeys import agent_socket, forward_agent
 from .sshpipe import Bell, ChannelPipe, call_blocking
-from .sshreach import NobodyAnswersError, describe_error, open_socket, start_proxy_command
+from .sshreach import NobodyAnswersError, describe_error, end_proxy_command, open_socket, start_proxy_command
 from .sshtarget import Target
 from .sshtransport import ask_for_life, auth_handler_class, load_paramiko, packetizer_class, transport_class
 
@@ -311,8 +310,7 @@ class Connection:
             transport.close()
         process, self._process = self._process, None
         if process is not None:
-            with suppress(OSError):
-                os.killpg(process.pid, 15)
+            end_proxy_command(process)
 
     def close(self) -> None:
         """Log out; whatever runs on channels of this connection loses them."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import time
+from contextlib import suppress
 from typing import Any
 
+import gevent
 from gevent import socket as gevent_socket
 
 from pyinfra.api.exceptions import ConnectError
+
+from .localprocess import process_class
+
+# How long a ProxyCommand may take to end
+_END_SECONDS = 1
 
 
 class NobodyAnswersError(ConnectError):
@@ -27,12 +37,10 @@ def open_socket(host: str, port: int, timeout: float, bind_address: str | None) 
 
 def start_proxy_command(command: str) -> tuple[socket.socket, Any]:
     """A socket to the standard input and output of a ``ProxyCommand``, and its process."""
-    from gevent import subprocess
-
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            process = subprocess.Popen(
+            process = process_class()(
                 ["sh", "-c", f"exec {command}"],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
@@ -42,6 +50,16 @@ def start_proxy_command(command: str) -> tuple[socket.socket, Any]:
             ours.close()
             raise
     return ours, process
+
+
+def end_proxy_command(process: Any) -> None:
+    """End a ``ProxyCommand`` and what it started: it is asked to, and killed if it takes its time."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(OSError):
+            os.killpg(process.pid, number)
+        deadline = time.monotonic() + _END_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            gevent.sleep(0.005)
 
 
 def describe_error(error: BaseException | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import gevent
@@ -10,6 +11,8 @@ import pytest
 
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors import sshlogin
+from pyinfra.connectors.session import _has_foreign_handler
+from pyinfra.connectors.sshreach import end_proxy_command, start_proxy_command
 from tests.support.sshd import SSHServer, User, start_sshd
 from tests.support.sshhosts import run, ssh_connector, ssh_data
 
@@ -119,7 +122,26 @@ def test_a_proxy_command_is_a_way(sshd: SSHServer, ssh_user: User, write_config:
     process = connector.connection._process
     assert run(connector, "wc -c", _stdin=b"x" * 1000000) == (True, "1000001", "")
     connector.disconnect()
-    assert process.wait(timeout=10) is not None
+    assert process.returncode is not None
+
+
+def test_a_proxy_command_does_not_take_the_exit_codes_of_other_processes(
+    sshd: SSHServer, ssh_user: User, write_config: Path
+) -> None:
+    add(write_config, "Host 127.0.0.1\n ProxyCommand busybox nc %h %p\n")
+    before = _has_foreign_handler(signal.SIGCHLD)
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    connector.connect()
+    connector.disconnect()
+    assert _has_foreign_handler(signal.SIGCHLD) == before
+
+
+def test_a_proxy_command_that_takes_its_time_is_killed() -> None:
+    connected, process = start_proxy_command("sh -c 'trap : TERM; while :; do sleep 0.1; done'")
+    gevent.sleep(0.3)
+    end_proxy_command(process)
+    connected.close()
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_a_proxy_command_that_fails_is_told(sshd: SSHServer, ssh_user: User, write_config: Path) -> None:
