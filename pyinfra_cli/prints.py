@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .plan import done_operations, names_in_order, operation_title, planned_operations
 from .terminal import Terminal, current_terminal
-from .util import presentable
+from .util import masked, presentable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -134,4 +134,4 @@ def print_inventory(inventory: Inventory, hosts: Iterable[Host]) -> None:
         terminal.line(host.print_prefix)
         terminal.stage(f"Groups: {', '.join(host.groups)}")
         terminal.stage("Data:")
-        terminal.line(jsonify(host.data.dict(), indent=4))
+        terminal.line(jsonify(masked(host.data.dict()), indent=4))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .plan import done_operations, names_in_order, operation_title, planned_operations
 from .prints import jsonify
+from .util import masked
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
@@ -75,13 +76,8 @@ def results_as_data(state: State) -> dict[str, Any]:
 
 
 def inventory_as_data(hosts: Iterable[Host]) -> list[dict[str, Any]]:
-    """The hosts with their groups and data."""
-    return [{"name": host.name, "groups": host.groups, "data": host.data.dict()} for host in hosts]
-
-
-def _arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Global arguments, passwords masked."""
-    return {key: "***" if value and key.endswith("_password") else value for key, value in arguments.items()}
+    """The hosts with their groups and data, passwords masked."""
+    return [{"name": host.name, "groups": host.groups, "data": masked(host.data.dict())} for host in hosts]
 
 
 def operations_as_data(state: State) -> dict[str, Any]:
@@ -91,7 +87,7 @@ def operations_as_data(state: State) -> dict[str, Any]:
         "operations": {
             host.name: {
                 op_hash: {
-                    "global_arguments": _arguments(op_data.global_arguments),
+                    "global_arguments": masked(op_data.global_arguments),
                     "will_change": op_data.operation_meta.will_change if state.check_for_changes else None,
                 }
                 for op_hash, op_data in state.ops[host].items()
@@ -103,7 +99,7 @@ def operations_as_data(state: State) -> dict[str, Any]:
                 "names": sorted(op_meta.names),
                 "args": op_meta.args,
                 "op_order": list(op_meta.op_order),
-                "global_arguments": _arguments(op_meta.global_arguments),
+                "global_arguments": masked(op_meta.global_arguments),
             }
             for op_hash, op_meta in state.op_meta.items()
         },

@@ -36,6 +36,29 @@ def test_groups_of_a_file_are_its_public_lists(folder: Folder) -> None:
     }
 
 
+def test_passwords_are_shown_to_nobody(folder: Folder) -> None:
+    folder.write(
+        "hosts.py",
+        """
+        from pyinfra.api import HiddenValue, MaskString
+        databases = {"databases": [{"PASSWORD": "tr0ub4dor", "port": 1}]}
+        secrets = {"ssh_password": "tr0ub4dor", "_sudo_password": ""}
+        web = [("@fake/a", {**secrets, **databases, "token": HiddenValue("tr0ub4dor"), "key": MaskString("tr0ub4dor")})]
+        """,
+    )
+    data = {
+        "ssh_password": "***",
+        "_sudo_password": "",
+        "databases": [{"PASSWORD": "***", "port": 1}],
+        "token": "*MASKED*",
+        "key": "***",
+    }
+    assert listed(folder.run("hosts.py", "debug-inventory", "--json"))["@fake/a"][1] == data
+    shown = folder.run("hosts.py", "debug-inventory")
+    assert "tr0ub4dor" not in shown.err
+    assert shown.err.count("***") == 3
+
+
 def test_people_read_groups_and_data_on_standard_error(folder: Folder) -> None:
     folder.write("hosts.py", "web = ['@fake/a', ('@fake/long', {'port': 80})]")
     ended = folder.run("hosts.py", "debug-inventory")
