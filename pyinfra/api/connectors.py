@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, distributions, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import InventoryError, NoConnectorError, PyinfraError
@@ -23,6 +23,12 @@ def _distribution(entry_point: EntryPoint) -> str:
     return "an unknown distribution" if distribution is None else f"{distribution.name} {distribution.version}"
 
 
+def _project(distribution: Distribution | None) -> str | None:
+    """The name of a distribution as its spellings have it in common; ``None`` where nobody knows it."""
+    name = None if distribution is None else distribution.metadata["Name"]
+    return None if name is None else re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _readable_entry_points(unreadable: dict[str, str]) -> list[EntryPoint]:
     """The entry points of all distributions but those whose own cannot be read: these go into ``unreadable``."""
     found: list[EntryPoint] = []
@@ -31,7 +37,7 @@ def _readable_entry_points(unreadable: dict[str, str]) -> list[EntryPoint]:
         place = str(distribution.locate_file(""))
         try:
             # The first one on the path is the one that is imported
-            name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or place).lower()
+            name = _project(distribution) or place
             if name not in seen:
                 seen.add(name)
                 found += distribution.entry_points.select(group=ENTRY_POINT_GROUP)
@@ -63,11 +69,13 @@ class ConnectorRegistry(Mapping[str, "type[BaseConnector]"]):
                 # One distribution of any kind that is broken is enough for that
                 points = _readable_entry_points(self.unreadable)
             found: dict[str, list[EntryPoint]] = {}
+            seen = set()
             for entry_point in points:
-                same_name = found.setdefault(entry_point.name, [])
                 # One distribution can be found twice, as an editable install and as the folder it is in
-                if all(other.value != entry_point.value for other in same_name):
-                    same_name.append(entry_point)
+                claim = entry_point.name, entry_point.value, _project(entry_point.dist)
+                if claim not in seen:
+                    seen.add(claim)
+                    found.setdefault(entry_point.name, []).append(entry_point)
             for quarrel in found.values():
                 if len(quarrel) > 1:
                     # They are found in the order of a folder, which is none

@@ -27,6 +27,7 @@ class Distribution:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.metadata = {"Name": name}
         self.version = "1.2"
 
 
@@ -35,8 +36,10 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> ConnectorRegistry:
     """A registry of these entry points instead of those that are installed."""
     points = [
         ("fake", FAKE, "pyinfra"),
-        ("fake", FAKE, "pyinfra-editable"),
+        ("fake", FAKE, "PyInfra"),
         ("lister", LISTER, "lists"),
+        ("twice", LISTER, "lists"),
+        ("twice", LISTER, "both"),
         ("torn", "a:B", "one"),
         ("torn", "c:D", "two"),
         ("gone", "nowhere.at.all:Connector", "old"),
@@ -61,9 +64,9 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> ConnectorRegistry:
 
 
 def test_entry_points_are_read_once_and_classes_loaded_when_asked_for(registry: Any) -> None:
-    assert list(registry) == ["fake", "gone", "lister", "torn"]
+    assert list(registry) == ["fake", "gone", "lister", "torn", "twice"]
     assert registry["fake"] is registry["fake"] is FakeConnector
-    assert (len(registry), "fake" in registry, "nosuch" in registry) == (4, True, False)
+    assert (len(registry), "fake" in registry, "nosuch" in registry) == (5, True, False)
     assert len(registry.reads) == 1
 
 
@@ -72,6 +75,7 @@ def test_entry_points_are_read_once_and_classes_loaded_when_asked_for(registry: 
     [
         ("nosuch", "Invalid connector: nosuch"),
         ("torn", "Connector torn is claimed by one 1.2 (a:B) and two 1.2 (c:D): uninstall one of them"),
+        ("twice", f"Connector twice is claimed by both 1.2 ({LISTER}) and lists 1.2 ({LISTER}): uninstall one of them"),
         ("gone", "Connector gone of old 1.2 cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),
     ],
 )

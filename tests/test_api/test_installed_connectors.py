@@ -108,6 +108,33 @@ def test_a_package_that_takes_a_built_in_name_is_an_error_too(install: Callable[
     assert "pyinfra.connectors.local:LocalConnector" in error_of("@local")
 
 
+def test_two_that_lead_one_name_to_the_same_class_are_an_error_too(install: Callable[..., Path]) -> None:
+    install("one-package", "same = listing_module:Lister")
+    install("other-package", "same = listing_module:Lister", "2.5")
+    both = "one-package 1.0 (listing_module:Lister) and other-package 2.5 (listing_module:Lister)"
+    assert error_of("@same") == f"Connector same is claimed by {both}: uninstall one of them"
+
+
+@pytest.mark.parametrize("others", ["other = listing_module:Lister", "nothing that can be read"])
+def test_one_package_that_is_found_on_the_path_twice_is_one(
+    others: str, install: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("lists-things", "lister = listing_module:Lister")
+    install("other-package", others)
+    install_distribution(tmp_path / "checkout", "Lists.Things", "lister = listing_module:Lister", "1.1")
+    monkeypatch.syspath_prepend(str(tmp_path / "checkout"))
+    assert [host.name for host in Inventory((["@lister"], {}))] == ["@local"]
+
+
+def test_a_host_of_a_broken_package_is_an_error_that_names_who_yielded_it(install: Callable[..., Path]) -> None:
+    install("lists-things", "lister = listing_module:TornLister")
+    install("torn-package", "torn = nowhere:Torn")
+    assert error_of("@lister") == (
+        "Connector @lister: item 2 of make_names_data names the host @torn/x, and: "
+        "Connector torn of torn-package 1.0 cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
