@@ -209,15 +209,36 @@ def expand_name(name: str) -> Iterator[tuple[str, dict[str, Any], list[str], typ
     connector, rest = split_connector_name(name)
     connector_cls = _registry()[connector]
     try:
-        for position, item in enumerate(connector_cls.make_names_data(rest), start=1):  # type: ignore[arg-type]
+        for position, item in enumerate(_made_names_data(connector, connector_cls, rest), start=1):
             host_name, data, groups = _checked_item(connector, position, item)
-            yield host_name, data, groups, _reached_by(host_name, connector_cls)
+            try:
+                reached_by = _reached_by(host_name, connector_cls)
+            except NoConnectorError as error:
+                who = f"Connector @{connector}: item {position} of make_names_data"
+                raise NoConnectorError(f"{who} names the host {host_name}, and: {error}") from error
+            yield host_name, data, groups, reached_by
     except PyinfraError:
         raise
-    except Exception as error:
+    # Libraries and argument parsers end the program where they would raise an error
+    except (Exception, SystemExit) as error:
         raise InventoryError(
             f"Connector @{connector}: make_names_data({rest!r}) failed: {type(error).__name__}: {error}",
         ) from error
+
+
+def _made_names_data(connector: str, connector_cls: type[BaseConnector], rest: str | None) -> Iterable[Any]:
+    """What ``make_names_data`` gives, or an error that says that there is none, or that nothing comes out of it."""
+    wanted = "yields (name, data, groups) for each host"
+    if getattr(connector_cls.make_names_data, "__isabstractmethod__", False):
+        raise InventoryError(
+            f"Connector @{connector}: {connector_cls.__name__} has no make_names_data, a static method that {wanted}"
+        )
+    made: Any = connector_cls.make_names_data(rest)  # type: ignore[arg-type]
+    if not isinstance(made, Iterable):
+        raise InventoryError(
+            f"Connector @{connector}: make_names_data({rest!r}) gave {type(made).__name__}, but should be what {wanted}"
+        )
+    return made
 
 
 def _reached_by(host_name: str, yielded_by: type[BaseConnector]) -> type[BaseConnector]:

@@ -23,6 +23,12 @@ class Lister(BaseConnector):
     def make_names_data(name=None):
         yield "@local", {}, {"b", "c", "a"}
 
+class TornLister(BaseConnector):
+    @staticmethod
+    def make_names_data(name=None):
+        yield "@local", {}, []
+        yield "@torn/x", {}, []
+
 text = "text"
 """
 
@@ -102,12 +108,6 @@ def test_two_that_claim_one_name_are_an_error_that_names_both(install: Callable[
     assert [host.name for host in Inventory((["@fake/a"], {}))] == ["@fake/a"]
 
 
-def test_a_package_that_takes_a_built_in_name_is_an_error_too(install: Callable[..., Path]) -> None:
-    install("takes-local", "local = listing_module:Lister")
-    assert "takes-local 1.0 (listing_module:Lister)" in error_of("@local")
-    assert "pyinfra.connectors.local:LocalConnector" in error_of("@local")
-
-
 def test_two_that_lead_one_name_to_the_same_class_are_an_error_too(install: Callable[..., Path]) -> None:
     install("one-package", "same = listing_module:Lister")
     install("other-package", "same = listing_module:Lister", "2.5")
@@ -133,6 +133,12 @@ def test_a_host_of_a_broken_package_is_an_error_that_names_who_yielded_it(instal
         "Connector @lister: item 2 of make_names_data names the host @torn/x, and: "
         "Connector torn of torn-package 1.0 cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"
     )
+
+
+def test_a_package_that_takes_a_built_in_name_is_an_error_too(install: Callable[..., Path]) -> None:
+    install("takes-local", "local = listing_module:Lister")
+    assert "takes-local 1.0 (listing_module:Lister)" in error_of("@local")
+    assert "pyinfra.connectors.local:LocalConnector" in error_of("@local")
 
 
 @pytest.mark.parametrize(

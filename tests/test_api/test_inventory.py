@@ -40,7 +40,7 @@ class Runner(Lister):
 class Broken(BaseConnector):
     """Cannot name any host."""
 
-    error: Exception = KeyError("x")
+    error: BaseException = KeyError("x")
 
     @staticmethod
     def make_names_data(name: str) -> Iterator[Any]:
@@ -265,12 +265,14 @@ def test_a_yield_of_another_form_is_an_error_with_connector_position_and_value(i
             InventoryError,
             f"Connector {HERE}:Broken: make_names_data('y') failed: KeyError: 'x'",
         ),
+        # What argument parsers and some libraries raise in place of an error
+        (SystemExit(3), InventoryError, f"Connector {HERE}:Broken: make_names_data('y') failed: SystemExit: 3"),
         (PyinfraError("no such file"), PyinfraError, "no such file"),
         (InventoryError("wrong type"), InventoryError, "wrong type"),
     ],
 )
 def test_an_error_of_a_connector_names_it_and_the_method_unless_it_is_pyinfras(
-    error: Exception,
+    error: BaseException,
     kind: Any,
     message: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -279,6 +281,37 @@ def test_an_error_of_a_connector_names_it_and_the_method_unless_it_is_pyinfras(
     with pytest.raises(kind) as caught:
         Inventory(([f"{HERE}:Broken/y"], {}))
     assert str(caught.value) == message
+
+
+class Nameless(BaseConnector):
+    """One whose author has forgotten the method."""
+
+
+class Silent(BaseConnector):
+    """One whose method has forgotten to yield."""
+
+    @staticmethod
+    def make_names_data(name: str) -> Any:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("cls", "why"),
+    [
+        (
+            "Nameless",
+            "Nameless has no make_names_data, a static method that yields (name, data, groups) for each host",
+        ),
+        (
+            "Silent",
+            "make_names_data('y') gave NoneType, but should be what yields (name, data, groups) for each host",
+        ),
+    ],
+)
+def test_a_connector_that_names_nothing_is_an_error_that_says_what_it_lacks(cls: str, why: str) -> None:
+    with pytest.raises(InventoryError) as caught:
+        Inventory(([f"{HERE}:{cls}/y"], {}))
+    assert str(caught.value) == f"Connector {HERE}:{cls}: {why}"
 
 
 @pytest.mark.parametrize(
