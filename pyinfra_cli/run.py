@@ -105,10 +105,11 @@ class _Run:
                 pass
             except KeyboardInterrupt:
                 self._say_interrupted()
-            except PyinfraError as error:
+            except (PyinfraError, WrappedError) as error:
                 if not self.interrupts.happened:
-                    if error.__cause__ is not None:
-                        logger.debug("What led to the error below:", exc_info=error)
+                    raised = error.exception if isinstance(error, WrappedError) else error
+                    if raised.__cause__ is not None:
+                        logger.debug("What led to the error below:", exc_info=raised)
                     raise
         if self.interrupts.happened:
             return EXIT_INTERRUPTED

@@ -194,7 +194,12 @@ def test_debugging_shows_what_led_to_an_error_of_a_connector(folder: Folder) -> 
     assert "mine:Listing" in plain.lines[-1]
     assert "make_names_data" in plain.lines[-1]
     assert "Traceback" not in plain.err
-    assert "KeyError: 'not there'" in folder.run("--debug", "@mine:Listing", "things.say", "x").err
+    folder.write("hosts.py", "all = ['@mine:Listing']")
+    for source in ("@mine:Listing", "hosts.py"):
+        debugged = folder.run("--debug", source, "things.say", "x")
+        # The author's own file and line
+        assert any(line.endswith('mine.py", line 10, in make_names_data') for line in debugged.lines), source
+        assert "    KeyError: 'not there'" in debugged.lines
     connecting = folder.run("@mine:Odd", "things.say", "x")
     assert "Odd.connect failed: ZeroDivisionError: by what?" in connecting.err
     assert "Traceback" not in connecting.err
