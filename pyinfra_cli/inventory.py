@@ -6,8 +6,9 @@ import inspect
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,9 @@ def load_inventory(source: str, override_data: Mapping[str, Any], group_data_pat
     groups.update({name: ([], group_data) for name, group_data in file_data.items()})
     # Errors of connectors say themselves what is wrong, and with which entry
     try:
-        inventory = Inventory((listing.hosts, data), override_data=override_data, **groups)
+        # Standard output is that of --json: what a connector prints is for people
+        with redirect_stdout(sys.stderr):
+            inventory = Inventory((listing.hosts, data), override_data=override_data, **groups)
     except PyinfraError as error:
         raise WrappedError(error) from error
     ctx_inventory.set_base(inventory)

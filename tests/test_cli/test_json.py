@@ -106,3 +106,23 @@ def test_secrets_in_data_are_masked(folder: Folder) -> None:
     folder.write("hosts.py", "from pyinfra.api import HiddenValue\nall = [('@fake', {'key': HiddenValue('hush')})]")
     ended = folder.run("--json", "hosts.py", "debug-inventory")
     assert ended.json[0]["data"] == {"key": "*MASKED*"}
+
+
+def test_what_a_connector_prints_is_for_people(folder: Folder) -> None:
+    folder.write(
+        "chatty.py",
+        """
+        from pyinfra.connectors.base import BaseConnector
+
+        print("imported")
+
+        class Chatty(BaseConnector):
+            @staticmethod
+            def make_names_data(name=None):
+                print("asking")
+                yield "@local", {}, []
+        """,
+    )
+    ended = folder.run("--json", "@chatty:Chatty", "debug-inventory")
+    assert [host["name"] for host in ended.json] == ["@local"]
+    assert {"imported", "asking"} <= set(ended.lines)
