@@ -1210,6 +1210,10 @@ class _Download:
         self._write(data)
 
 
+# For authors whose shell_argv() gives something else
+_WORDS = '["chroot", "/srv", "sh"]'
+
+
 class SessionData(ConnectorData):
     """What every connector over a session reads of the host data."""
 
@@ -1240,7 +1244,7 @@ class SessionConnector(BaseConnector):
 
     def shell_argv(self) -> list[str]:
         """The program and arguments that end in a shell, such as ``["chroot", "/srv", "sh"]``."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} lacks shell_argv(): which program ends in sh, as {_WORDS}")
 
     def terminal_argv(self) -> list[str]:
         """The same where the shell is to have a terminal; that of this machine is handed to the program."""
@@ -1273,13 +1277,21 @@ class SessionConnector(BaseConnector):
         """Open the first shell, or raise :class:`ConnectError`."""
         self._has_shell = self.host.data.get("shell_session", True) is not False
         self.session = ShellSession(
-            lambda: self.open_pipe([*self.shell_argv(), "-c", BOOT]),
+            self._open_shell,
             self.state.config.CONNECT_TIMEOUT,
             self.opens_ahead,
             self.explain_silence,
         )
         if self._has_shell:
             self.session.open()
+
+    def _open_shell(self) -> Pipe:
+        argv: Any = self.shell_argv()
+        # Of a text, each letter would be a word
+        if isinstance(argv, (str, type(None))):
+            who = f"{type(self).__name__}.shell_argv()"
+            raise TypeError(f"{who} gives a list of words, as {_WORDS}, but gave {type(argv).__name__}")
+        return self.open_pipe([*argv, "-c", BOOT])
 
     def disconnect(self) -> None:
         """End the shells and what runs in them, and remove the files that held passwords."""
