@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pyinfra.api.masking import masked
+
 from .plan import done_operations, names_in_order, operation_title, planned_operations
 from .terminal import Terminal, current_terminal
-from .util import masked, presentable
+from .util import presentable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyinfra.api.masking import masked
+
 from .plan import done_operations, names_in_order, operation_title, planned_operations
 from .prints import jsonify
-from .util import masked
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
@@ -76,7 +77,7 @@ def results_as_data(state: State) -> dict[str, Any]:
 
 
 def inventory_as_data(hosts: Iterable[Host]) -> list[dict[str, Any]]:
-    """The hosts with their groups and data, passwords masked."""
+    """The hosts with their groups and data, secrets masked."""
     return [{"name": host.name, "groups": host.groups, "data": masked(host.data.dict())} for host in hosts]
 
 

@@ -57,18 +57,6 @@ def _sorted(items: Iterable[Any]) -> list[Any]:
         return sorted(items, key=lambda item: (type(item).__name__, str(item)))
 
 
-def masked(value: Any) -> Any:
-    """Data or arguments as people may see them: what is called a password is masked, at any depth."""
-    if isinstance(value, Mapping):
-        return {
-            key: "***" if item and str(key).lower().endswith("password") else masked(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [masked(item) for item in value]
-    return "***" if isinstance(value, MaskString) else value
-
-
 def json_encode(obj: Any) -> Any:
     """For ``json.dumps(default=…)``: a value that JSON has no word for, in words that it has.
 

@@ -36,27 +36,31 @@ def test_groups_of_a_file_are_its_public_lists(folder: Folder) -> None:
     }
 
 
-def test_passwords_are_shown_to_nobody(folder: Folder) -> None:
+def test_secrets_are_shown_to_nobody(folder: Folder) -> None:
     folder.write(
         "hosts.py",
         """
         from pyinfra.api import HiddenValue, MaskString
         databases = {"databases": [{"PASSWORD": "tr0ub4dor", "port": 1}]}
-        secrets = {"ssh_password": "tr0ub4dor", "_sudo_password": ""}
-        web = [("@fake/a", {**secrets, **databases, "token": HiddenValue("tr0ub4dor"), "key": MaskString("tr0ub4dor")})]
+        secrets = {"ssh_password": "tr0ub4dor", "_sudo_password": "", "ansible_become_pass": "tr0ub4dor"}
+        hush = MaskString("tr0ub4dor")
+        typed = {"hidden": HiddenValue("tr0ub4dor"), "key": hush, "in_set": {hush}}
+        web = [("@fake/a", {**secrets, **databases, **typed})]
         """,
     )
     data = {
         "ssh_password": "***",
         "_sudo_password": "",
+        "ansible_become_pass": "***",
         "databases": [{"PASSWORD": "***", "port": 1}],
-        "token": "*MASKED*",
+        "hidden": "*MASKED*",
         "key": "***",
+        "in_set": ["***"],
     }
     assert listed(folder.run("hosts.py", "debug-inventory", "--json"))["@fake/a"][1] == data
     shown = folder.run("hosts.py", "debug-inventory")
     assert "tr0ub4dor" not in shown.err
-    assert shown.err.count("***") == 3
+    assert shown.err.count("***") == 5
 
 
 def test_people_read_groups_and_data_on_standard_error(folder: Folder) -> None:
