@@ -10,6 +10,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions, entry_po
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import InventoryError, NoConnectorError, PyinfraError
+from .masking import masked
 
 if TYPE_CHECKING:
     from pyinfra.connectors.base import BaseConnector
@@ -186,7 +187,8 @@ def _checked_item(connector: str, position: int, item: Any) -> tuple[str, dict[s
     """One item that ``make_names_data`` yielded, or an error that says what is wrong with it."""
 
     def wrong(why: str) -> InventoryError:
-        return InventoryError(f"Connector @{connector}: item {position} of make_names_data {why}, got {item!r}")
+        shown = repr(masked(item))
+        return InventoryError(f"Connector @{connector}: item {position} of make_names_data {why}, got {shown}")
 
     if not isinstance(item, tuple) or len(item) != 3:
         raise wrong("must be a tuple (name, data, groups)")

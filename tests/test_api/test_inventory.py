@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra.api import Host, Inventory, InventoryError, State
+from pyinfra.api import Host, Inventory, InventoryError, MaskString, State
 from pyinfra.api.exceptions import NoConnectorError, NoGroupError, NoHostError, PyinfraError
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.fake import FakeConnector
@@ -255,6 +255,14 @@ def test_a_yield_of_another_form_is_an_error_with_connector_position_and_value(i
         listed(("first", {}, []), item)
     expected = f"Connector {HERE}:Lister: item 2 of make_names_data {why}, got {item!r}"
     assert str(caught.value) == expected
+
+
+def test_the_error_about_such_a_yield_shows_no_secrets() -> None:
+    data = {"ssh_password": "tr0ub4dor", "api_token": "tr0ub4dor", "keys": [MaskString("tr0ub4dor")], "port": 22}
+    with pytest.raises(InventoryError) as caught:
+        listed(("h", data, "web"))
+    shown = "('h', {'ssh_password': '***', 'api_token': '***', 'keys': ['***'], 'port': 22}, 'web')"
+    assert str(caught.value).endswith(f"must end with a list of group names, got {shown}")
 
 
 @pytest.mark.parametrize(
