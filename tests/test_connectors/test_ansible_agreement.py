@@ -195,6 +195,29 @@ TOML = """\
 [all.vars]
 a = 1
 d = 2024-01-02
+# A port behind a name counts where the host is named first
+PORTS = """\
+[a]
+h:22
+k
+m x=1
+own ansible_port=33
+both:22 ansible_port=33
+r[1:2]:22
+[b]
+h:33
+k:44
+m:55 x=2
+own:44
+both:44
+r[1:3]:33
+"""
+
+PORTS_YAML = """\
+a: {hosts: {"h:22": , k: , m: {x: 1}, own: {ansible_port: 33}, "both:22": {ansible_port: 33}, "r[1:2]:22": }}
+b: {hosts: {"h:33": , "k:44": , "m:55": {x: 2}, "own:44": , "both:44": , "r[1:3]:33": }}
+"""
+
 [web]
 children = ["apache"]
 vars = {x = 1}
@@ -312,6 +335,8 @@ FOLDER = {
         ("inventory.sh", PRINTS_ALL),
         ("inventory.sh", PRINTS_ONE_BY_ONE),
     ],
+        ("hosts.ini", PORTS),
+        ("hosts.yml", PORTS_YAML),
 )
 def test_a_file_says_the_same_to_ansible(name: str, text: str, tmp_path: Path) -> None:
     write(tmp_path, {name: text})

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pyinfra import logger
 from pyinfra.api.exceptions import InventoryError
 
+from .model import Variable
+
 _BRACKETED = re.compile(r"\[(?P<host>.+)\]:(?P<port>\d+)")
 _WITH_PORT = re.compile(r"(?P<host>(?:[^:\[\]]|\[[^\]]*\])+):(?P<port>\d+)")
 _RANGE = re.compile(r"\[([^\]]*)\]")
@@ -18,21 +20,18 @@ _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.\[\]]*:[0-9A-Fa-f:.\[\]]*")
 
 
-def expand_hosts(pattern: str, place: str) -> tuple[list[str], int | None]:
+def expand_hosts(pattern: str, place: str) -> tuple[list[str], Variable | None]:
     """The names that a host pattern stands for, and the port behind it.
 
     Args:
         pattern: ``web[01:20].example.com:2222``, ``db[a:f]``, ``[::1]:22``
-        place: where it is written, for errors
+        place: where it is written, for errors and for the port
     """
     if pattern.endswith(":"):
         raise InventoryError(f"{place}: host `{pattern}` ends with a colon: leave it out, or write a port after it")
-    host, port = _split_port(pattern)
-    if host is None:
-        host = pattern
-    if "[" not in host:
-        return [host], port
-    return list(_expand(host, place)), port
+    host, number = _split_port(pattern)
+    port = None if number is None else Variable(number, place)
+    return list(_expand(pattern if host is None else host, place)), port
 
 
 def _split_port(pattern: str) -> tuple[str | None, int | None]:

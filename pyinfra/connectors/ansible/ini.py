@@ -91,9 +91,7 @@ class _Reader:
             variables[key] = Variable(parse_value(value), self.place)
         names, port = expand_hosts(words[0], self.place)
         for name in names:
-            self.inventory.add_host(name, self.group)
-            if port is not None:
-                self.inventory.set_host_variables(name, {"ansible_port": Variable(port, self.place)})
+            self.inventory.add_host(name, self.group, port)
             self.inventory.set_host_variables(name, variables)
 
     def _child(self, line: str) -> None:

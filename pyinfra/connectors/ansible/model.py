@@ -67,9 +67,10 @@ class AnsibleInventory:
         self.groups[parent].children[child] = None
         self.groups[child].parents[parent] = None
 
-    def add_host(self, name: str, group: str | None = None) -> None:
-        """Add a host, to a group if one is named."""
-        self.hosts.setdefault(name, {})
+    def add_host(self, name: str, group: str | None = None, port: Variable | None = None) -> None:
+        """Add a host, to a group if one is named; the port behind its name counts only where it is named first."""
+        if name not in self.hosts:
+            self.hosts[name] = {} if port is None else {"ansible_port": port}
         if group is not None:
             self.add_group(group).hosts[name] = None
 

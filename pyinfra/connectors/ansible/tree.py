@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import InventoryError
 
 from .documents import Document
 from .hostpattern import expand_hosts
-from .model import ALL, UNGROUPED, AnsibleInventory, Variable
+from .model import ALL, UNGROUPED, AnsibleInventory
 
 _KEYS = ("vars", "children", "hosts")
 # Of a group, in what a program prints
@@ -90,9 +90,7 @@ def _read_host(document: Document, inventory: AnsibleInventory, keys: tuple[Any,
     names, port = expand_hosts(_name(document, keys), place)
     for name in names:
         # After `hosts` comes the host, before it the group
-        inventory.add_host(name, keys[-3])
-        if port is not None:
-            inventory.set_host_variables(name, {"ansible_port": Variable(port, place)})
+        inventory.add_host(name, keys[-3], port)
         inventory.set_host_variables(name, document.variables(variables, *keys))
 
 
