@@ -296,6 +296,10 @@ def test_variables_without_a_counterpart_are_warned_of_once(
         ("\n[nope:vars]\na=1\n", "line 2: there is no group `nope`, which [nope:vars] names: add a section [nope]"),
         ("[g:foo]\n", "line 1: sections are [GROUP], [GROUP:children] or [GROUP:vars], got [g:foo]"),
         ("[g h]\n", "line 1: [g h] is no section: they are [GROUP], [GROUP:children] and [GROUP:vars]"),
+        ("[g]\nh\n[web\nw\n", "line 3: [web is no section: they are [GROUP], [GROUP:children] and [GROUP:vars]"),
+        ("h[1:3.ex\n", "line 1: host `h[1:3.ex` has a bracket without its counterpart; ranges look like [01:20], [a:f"),
+        # Ansible takes it for h[1:3]
+        ("h]1:3[\n", "line 1: host `h]1:3[` has a bracket without its counterpart; ranges look like [01:20], [a:f], "),
         ("[g]\n[g:vars]\nx\n", "line 3: [g:vars] has lines of the form key=value, got `x`"),
         ("[g:children]\na b\n", "line 2: [g:children] has one group name on each line, got `a b`"),
         ("host novalue\n", "line 1: after a host come variables as key=value, got `novalue`"),

@@ -44,9 +44,9 @@ def without_empty(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str
     return found
 
 
-def says_ansible(path: Path, **environ: str) -> Tree:
+def ask_ansible(path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     home = path.parent
-    process = subprocess.run(
+    return subprocess.run(
         [ANSIBLE_INVENTORY, "-i", str(path), "--list"],
         env={"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", **environ},
         # No ansible.cfg but the system's
@@ -56,6 +56,10 @@ def says_ansible(path: Path, **environ: str) -> Tree:
         text=True,
         check=False,
     )
+
+
+def says_ansible(path: Path, **environ: str) -> Tree:
+    process = ask_ansible(path, **environ)
     assert process.returncode == 0, process.stderr
     assert "Failed to parse" not in process.stderr, process.stderr
     # How it shows text that is never a template
@@ -191,10 +195,6 @@ elsewhere:
   children: {}
 """
 
-TOML = """\
-[all.vars]
-a = 1
-d = 2024-01-02
 # A port behind a name counts where the host is named first
 PORTS = """\
 [a]
@@ -218,6 +218,10 @@ a: {hosts: {"h:22": , k: , m: {x: 1}, own: {ansible_port: 33}, "both:22": {ansib
 b: {hosts: {"h:33": , "k:44": , "m:55": {x: 2}, "own:44": , "both:44": , "r[1:3]:33": }}
 """
 
+TOML = """\
+[all.vars]
+a = 1
+d = 2024-01-02
 [web]
 children = ["apache"]
 vars = {x = 1}
@@ -331,16 +335,27 @@ FOLDER = {
         ("hosts", INI),
         ("hosts.yml", YAML),
         ("hosts", YAML),
+        ("hosts.ini", PORTS),
+        ("hosts.yml", PORTS_YAML),
         ("hosts.toml", TOML),
         ("inventory.sh", PRINTS_ALL),
         ("inventory.sh", PRINTS_ONE_BY_ONE),
     ],
-        ("hosts.ini", PORTS),
-        ("hosts.yml", PORTS_YAML),
 )
 def test_a_file_says_the_same_to_ansible(name: str, text: str, tmp_path: Path) -> None:
     write(tmp_path, {name: text})
     assert_agreement(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "line", ["[web", "[web x=1", "web[1:3.ex", "web[1:2]-[a", "h[:22", "[fe80::1", "h][1:2]", "h[1:2]][3:4]"]
+)
+def test_a_bracket_without_its_counterpart_is_an_error_as_for_ansible(line: str, tmp_path: Path) -> None:
+    write(tmp_path, {"hosts.ini": f"[db]\ndb1\n{line}\nweb1\n", "hosts.yml": f"db: {{hosts: {{db1: , '{line}': }}}}\n"})
+    for name, place in (("hosts.ini", "hosts.ini line 3: "), ("hosts.yml", "hosts.yml line 1: ")):
+        assert "Failed to parse inventory" in ask_ansible(tmp_path / name).stderr
+        with pytest.raises(InventoryError, match=f"^{tmp_path}/{place}"):
+            load_inventory(str(tmp_path / name))
 
 
 def test_the_variable_that_counts_is_the_same_for_ansible(tmp_path: Path) -> None:

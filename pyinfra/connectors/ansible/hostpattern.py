@@ -13,11 +13,11 @@ from .model import Variable
 
 _BRACKETED = re.compile(r"\[(?P<host>.+)\]:(?P<port>\d+)")
 _WITH_PORT = re.compile(r"(?P<host>(?:[^:\[\]]|\[[^\]]*\])+):(?P<port>\d+)")
-_RANGE = re.compile(r"\[([^\]]*)\]")
 # What can stand between the dots of a name that has a port; \w is more than ASCII
 _LABEL = r"(?:\w|\[[^\]]*\])(?:(?:[\w-]|\[[^\]]*\])*(?:\w|\[[^\]]*\]))?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.\[\]]*:[0-9A-Fa-f:.\[\]]*")
+_RANGES = "ranges look like [01:20], [a:f], [1:9:2]"
 
 
 def expand_hosts(pattern: str, place: str) -> tuple[list[str], Variable | None]:
@@ -43,14 +43,16 @@ def _split_port(pattern: str) -> tuple[str | None, int | None]:
 
 
 def _expand(pattern: str, place: str) -> Iterator[str]:
-    match = _RANGE.search(pattern)
-    if match is None:
+    head, opened, after = pattern.partition("[")
+    if not opened:
         yield pattern
         return
-    head, tail = pattern[: match.start()], pattern[match.end() :]
-    members = list(_members(match[1], pattern, place))
+    text, closed, tail = after.partition("]")
+    if not closed or "]" in head:
+        raise InventoryError(f"{place}: host `{pattern}` has a bracket without its counterpart; {_RANGES}")
+    members = list(_members(text, pattern, place))
     if not members:
-        logger.warning("%s: range [%s] of `%s` is empty: its end is before its beginning", place, match[1], pattern)
+        logger.warning("%s: range [%s] of `%s` is empty: its end is before its beginning", place, text, pattern)
     for member in members:
         for rest in _expand(tail, place):
             yield f"{head}{member}{rest}"
@@ -60,7 +62,7 @@ def _members(text: str, pattern: str, place: str) -> Iterable[str]:
     """What a range such as ``01:20``, ``1:9:2`` or ``a:f`` stands for."""
 
     def wrong(why: str) -> InventoryError:
-        return InventoryError(f"{place}: range [{text}] of `{pattern}` {why}; ranges look like [01:20], [a:f], [1:9:2]")
+        return InventoryError(f"{place}: range [{text}] of `{pattern}` {why}; {_RANGES}")
 
     bounds = text.split(":")
     if len(bounds) not in (2, 3):

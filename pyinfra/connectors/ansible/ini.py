@@ -54,7 +54,7 @@ class _Reader:
             section = _SECTION.fullmatch(line)
             if section is not None:
                 self._begin(section["group"], section["kind"] or "hosts")
-            elif line.startswith("[") and line.endswith("]"):
+            elif line.startswith("[") and (line.endswith("]") or (self.kind == "hosts" and "]" not in line)):
                 raise self.wrong(f"{line} is no section: they are [GROUP], [GROUP:children] and [GROUP:vars]")
             elif self.kind == "hosts":
                 self._hosts(line)
