@@ -58,6 +58,7 @@ def on_hosts(
     state: State,
     hosts: Host | Iterable[Host] | None,
     function: Callable[[], T],
+    call: Any = None,
 ) -> dict[Host, T]:
     """Call a function for each host, in its context, on all of them at once.
 
@@ -65,6 +66,7 @@ def on_hosts(
         state: the run
         hosts: one host, several, or ``None`` for all active ones
         function: what to call; the first error, in the order of the hosts, is raised when all are done
+        call: what the caller was asked to do: the operations that the function adds belong together on all hosts
 
     Returns what it returned, by host.
     """
@@ -76,8 +78,17 @@ def on_hosts(
             if host not in state.ops:
                 raise PyinfraError(f"`host` takes hosts of the run, as inventory.get_host(…) gives them, not {host!r}")
 
+    number = state.number_of_call(call, chosen)
+
+    def add(host: Host) -> T:
+        before, host.adding = host.adding, number
+        try:
+            return function()
+        finally:
+            host.adding = before
+
     values = {}
-    for host, value, error in outcomes(state, chosen, lambda _: function()):
+    for host, value, error in outcomes(state, chosen, add):
         if error is not None:
             raise error
         values[host] = value

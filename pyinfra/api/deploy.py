@@ -14,6 +14,7 @@ from pyinfra.context import ctx_host
 from .arguments import all_argument_meta, pop_name
 from .connect import on_hosts
 from .exceptions import PyinfraError
+from .order import described_call
 
 if TYPE_CHECKING:
     from .state import State
@@ -64,4 +65,4 @@ def add_deploy(state: State, deploy_func: Callable[..., Any], *args: Any, **kwar
             "`add_deploy` is for API mode: in a deploy that the command line runs, call the deploy itself",
         )
     hosts = kwargs.pop("host", None)
-    on_hosts(state, hosts, lambda: deploy_func(*args, **kwargs))
+    on_hosts(state, hosts, lambda: deploy_func(*args, **kwargs), described_call(deploy_func, args, kwargs))

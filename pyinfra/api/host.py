@@ -94,8 +94,10 @@ class Host:
         self.connector_cls = connector_cls
         self.connector_data = {}
         self.loop_position = []
-        # How often each position of the deploy code has called an operation (see operation.py)
-        self.calls_at: dict[tuple[int, ...], int] = {}
+        # How often each position of the deploy code has called an operation, and the number of the add_op or add_deploy
+        # that calls operations now (see order.py)
+        self.calls_at: dict[tuple[Any, ...], int] = {}
+        self.adding: int | None = None
         self.fact_values = FactCache()
         self.horizon = Horizon()
         # What generators that run ahead miss (see readahead.py)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Generator
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -20,9 +19,9 @@ from .connect import on_hosts
 from .detection import detect_changes, detect_rest
 from .exceptions import OperationValueError, PyinfraError
 from .generators import would_change
-from .order import call_lines
+from .order import described_call, position_of
 from .state import StateOperationHostData, StateOperationMeta
-from .util import get_file_sha1, sha1_hash
+from .util import get_file_sha1
 
 if TYPE_CHECKING:
     from .host import Host
@@ -277,25 +276,6 @@ def _argument_texts(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
     return [*map(_argument_text, args), *(f"{key}={_argument_text(value)}" for key, value in kwargs.items())]
 
 
-def _position(state: State, host: Host, form: _CallForm) -> tuple[tuple[int, ...], str]:
-    """Where in the deploy code an operation is called, and the hash that this place and this call of it have."""
-    parent_hash = host.executing_op_hash
-    if parent_hash is not None:
-        place: tuple[int, ...] = (*state.op_meta[parent_hash].op_order, *call_lines(sys._getframe(1)))
-        kind = parent_hash
-    elif pyinfra.is_cli:
-        place = (state.current_op_file_number, *call_lines(sys._getframe(1)), *host.loop_position)
-        kind = ""
-    else:
-        place = (len(state.ops[host]),)
-        kind = form.name
-    times = host.calls_at.get(place, 0)
-    host.calls_at[place] = times + 1
-    if times:
-        place = (*place, times)
-    return place, sha1_hash(f"{kind} {place} {times}")
-
-
 def _require_same_strategy(op_meta: StateOperationMeta, arguments: Arguments) -> None:
     """Raise an error where an operation's hosts would have it meet them in different ways."""
     known = op_meta.global_arguments
@@ -346,7 +326,7 @@ def _record(
     name = pop_name(given)
     arguments = host.resolve_arguments(given)
     form.check(args, kwargs)
-    place, op_hash = _position(state, host, form)
+    place, op_hash = position_of(state, host, form.name)
     _meta_for(state, host, op_hash, place, arguments, form, (args, kwargs), name)
 
     operation_meta = OperationMeta(op_hash)
@@ -396,4 +376,4 @@ def add_op(state: State, op_func: Callable[..., Any], *args: Any, **kwargs: Any)
     if pyinfra.is_cli:
         raise PyinfraError(_CLI_MODE.format("add_op"))
     hosts = kwargs.pop("host", None)
-    return on_hosts(state, hosts, lambda: op_func(*args, **kwargs))
+    return on_hosts(state, hosts, lambda: op_func(*args, **kwargs), described_call(op_func, args, kwargs))

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import heapq
 import os
+import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
+import pyinfra
+
+from .arguments import all_argument_meta
 from .exceptions import PyinfraError
+from .util import sha1_hash
+
+if TYPE_CHECKING:
+    from .host import Host
+    from .state import State
 
 _OWN_FOLDERS = tuple(
     os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), package) + os.sep
@@ -46,6 +56,50 @@ def user_frame(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
+def position_of(state: State, host: Host, operation_name: str) -> tuple[tuple[int, ...], str]:
+    """Where in the deploy code an operation is being called, and the hash that it has there on all hosts."""
+    lines = call_lines(sys._getframe(1))
+    parent_hash = host.executing_op_hash
+    if parent_hash is not None:
+        place: tuple[int, ...] = (*state.op_meta[parent_hash].op_order, *lines)
+        kind = parent_hash
+    elif pyinfra.is_cli:
+        place = (state.current_op_file_number, *lines, *host.loop_position)
+        kind = ""
+    else:
+        return _position_in_program(state, host, operation_name, lines)
+    times = _times_before(host, place)
+    if times:
+        place = (*place, times)
+    return place, sha1_hash(f"{kind} {place} {times}")
+
+
+def _position_in_program(
+    state: State,
+    host: Host,
+    operation_name: str,
+    lines: list[int],
+) -> tuple[tuple[int, ...], str]:
+    """Likewise in API mode: the count of operations on the host, and the call that adds them (see ``State``)."""
+    place = (len(state.ops[host]),)
+    call = ("outside add_op", *place) if host.adding is None else ("add_op", host.adding)
+    times = _times_before(host, call)
+    return place, sha1_hash(f"{operation_name} {lines} {call} {times}")
+
+
+def described_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What ``add_op`` or ``add_deploy`` is asked for, equal for equal calls: global arguments but the name are no part."""
+    own = {key: value for key, value in kwargs.items() if key == "name" or key not in all_argument_meta}
+    return function, args, own
+
+
+def _times_before(host: Host, place: tuple[Any, ...]) -> int:
+    """How often a place has called operations on a host before this time."""
+    times = host.calls_at.get(place, 0)
+    host.calls_at[place] = times + 1
+    return times
+
+
 def merge_orders(
     chains: Iterable[tuple[str, ...]],
     positions: Mapping[str, tuple[int, ...]],
@@ -55,7 +109,7 @@ def merge_orders(
 
     Args:
         chains: each host's operations, in its order (hosts that agree need to be given once)
-        positions: each operation's place in the deploy code
+        positions: each operation's place in the deploy code; of two at one place, the first one here is the earlier
         names: what to call the operations in an error
     """
     followers: dict[str, set[str]] = defaultdict(set)
@@ -68,7 +122,8 @@ def merge_orders(
                 followers[before].add(after)
                 blockers[after] += 1
 
-    free = [(positions[op_hash], op_hash) for op_hash, count in blockers.items() if not count]
+    rank = {op_hash: (position, number) for number, (op_hash, position) in enumerate(positions.items())}
+    free = [(rank[op_hash], op_hash) for op_hash, count in blockers.items() if not count]
     heapq.heapify(free)
     order = []
     while free:
@@ -77,7 +132,7 @@ def merge_orders(
         for after in followers[op_hash]:
             blockers[after] -= 1
             if not blockers[after]:
-                heapq.heappush(free, (positions[after], after))
+                heapq.heappush(free, (rank[after], after))
 
     if len(order) < len(blockers):
         placed = set(order)

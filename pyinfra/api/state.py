@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -182,6 +183,9 @@ class State:
         self.results: dict[Host, StateHostResults] = {}
         self._order: tuple[int, list[str], dict[str, int]] = (-1, [], {})
         self._recorded = 0
+        # The calls of add_op and add_deploy, by how many operations their hosts had (see number_of_call)
+        self._calls: dict[int, list[tuple[Any, int]]] = defaultdict(list)
+        self._call_numbers = count()
         self._has_nested = False
 
         inventory.state = self
@@ -261,6 +265,21 @@ class State:
             self._recorded += 1
         else:
             self._has_nested = True
+
+    def number_of_call(self, call: Any, hosts: Iterable[Host]) -> int:
+        """A number by which the operations that one call adds in API mode are told from those of other calls.
+
+        Equal calls for different hosts are one where the hosts have had equally many operations: the position in API
+        mode. Where the hosts of a call differ in that, it is one call all the same.
+        """
+        counts = {len(self.ops[host]) for host in hosts}
+        calls = self._calls[counts.pop()] if len(counts) == 1 else []
+        for known, number in calls:
+            if known == call:
+                return number
+        number = next(self._call_numbers)
+        calls.append((call, number))
+        return number
 
     def get_op_order(self) -> list[str]:
         """The hashes of all operations, in the order in which they run; those that callbacks called after theirs."""
@@ -351,7 +370,7 @@ class State:
         failing = set(hosts_to_fail) - self.failed_hosts
         if not failing:
             return
-        count = activated_count or len(self.activated_hosts)
+        total = activated_count or len(self.activated_hosts)
         self.failed_hosts |= failing
         self.active_hosts -= failing
         for host in self.inventory:
@@ -365,7 +384,7 @@ class State:
             raise PyinfraError("No hosts remaining!")
         limit = self.config.FAIL_PERCENT
         if limit is not None:
-            percent = (1 - len(self.active_hosts) / count) * 100
+            percent = (1 - len(self.active_hosts) / total) * 100
             if percent > limit:
                 raise PyinfraError(f"Over {limit}% of hosts failed ({percent:.0f}%)")
         elif self.should_raise_failed_hosts is not None and self.should_raise_failed_hosts(self):

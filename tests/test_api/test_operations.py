@@ -21,6 +21,7 @@ from pyinfra.api import (
     StringCommand,
     operation,
 )
+from pyinfra.api.deploy import add_deploy, deploy
 from pyinfra.api.exceptions import ArgumentTypeError, PyinfraError
 from pyinfra.api.operation import OperationMeta, add_op
 from pyinfra.operations import python
@@ -231,13 +232,66 @@ def test_an_error_in_add_op_is_raised_and_not_printed(capfd: pytest.CaptureFixtu
 
 def test_in_api_mode_the_position_is_the_count_of_operations_on_the_host() -> None:
     engine = Engine("a b")
-    first = add_op(engine.state, commands, "x")
-    add_op(engine.state, commands, "only a", host=engine.host("a"))
-    third = add_op(engine.state, commands, "y")
     a, b = engine.host("a"), engine.host("b")
-    assert first[a]._hash == first[b]._hash
-    assert third[a]._hash != third[b]._hash
-    assert [engine.state.op_meta[op_hash].op_order for op_hash in engine.state.ops[a]] == [(0,), (1,), (2,)]
+    for text in ("x", "y"):
+        metas = {**add_op(engine.state, commands, text, host=a), **add_op(engine.state, commands, text, host=b)}
+        assert metas[a]._hash == metas[b]._hash
+    assert [engine.state.op_meta[op_hash].op_order for op_hash in engine.state.ops[a]] == [(0,), (1,)]
+
+
+def test_what_one_call_adds_is_one_operation_however_many_the_hosts_have_had() -> None:
+    engine = Engine("a b c")
+    engine.add(commands, "only a", host=engine.host("a"))
+    engine.add(commands, "only b", host=engine.host("b"))
+    engine.add(commands, "more for b", host=engine.host("b"))
+    metas = add_op(engine.state, commands, "all")
+    assert len({meta._hash for meta in metas.values()}) == 1
+    assert [engine.state.op_meta[op_hash].args for op_hash in engine.state.get_op_order()] == [
+        ["only a"],
+        ["only b"],
+        ["more for b"],
+        ["all"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((commands, "on a", "x"), (commands, "on b", "x")), ((commands, "on a", "x"), (commands, "on a", "y"))],
+    ids=["by arguments", "by name"],
+)
+def test_calls_for_different_hosts_that_differ_are_operations_of_their_own(first: Any, second: Any) -> None:
+    engine = Engine("a b")
+    for host, (func, text, name) in zip("ab", (first, second), strict=True):
+        engine.add(func, text, name=name, host=engine.host(host), _run_once=True)
+    engine.run()
+    assert (engine.calls("a"), engine.calls("b")) == ([first[1]], [second[1]])
+
+
+def test_an_operation_for_all_hosts_meets_them_as_its_own_call_says() -> None:
+    engine = Engine("a b", script={"bad": Failed()})
+    engine.add(commands, "bad", host=engine.host("b"))
+    engine.add(commands, "last", _run_once=True)
+    engine.run()
+    assert (engine.calls("a"), engine.calls("b")) == (["last"], ["bad"])
+
+
+def test_what_one_call_of_a_deploy_adds_is_one_operation_by_operation() -> None:
+    @deploy()
+    def group() -> None:
+        from pyinfra import host
+
+        commands(f"first on {host.name}")
+        if host.name == "a":
+            commands("on a", _run_once=True)
+        else:
+            commands("on b", _run_once=True)
+
+    engine = Engine("a b")
+    engine.add(commands, "before", host=engine.host("a"))
+    add_deploy(engine.state, group)
+    engine.run()
+    assert (engine.calls("a"), engine.calls("b")) == (["before", "first on a", "on a"], ["first on b", "on b"])
+    assert len(engine.state.get_op_order()) == 4
 
 
 def test_operations_added_after_a_run_run_in_the_next_one() -> None:
