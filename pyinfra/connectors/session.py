@@ -28,7 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import gevent
 from gevent.event import Event
 from gevent.lock import RLock
-from gevent.monkey import is_module_patched
+from gevent.monkey import get_original, is_module_patched
 from gevent.pool import Group
 
 from pyinfra.api.command import QuoteString, StringCommand
@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 # Given a shell's process id: the command lines that end what runs in it, to be run in another shell
 Killing = Callable[[int], list[str]]
 
+# gevent's own os.close (since 25.8.1) closes a descriptor only when its loop next wakes up, for watchers that are left
+# on it: none of ours are. A program would wait for the end of its input while nothing else wakes the loop
+_close = get_original("os", "close")
 # Larger ones are slower: their memory comes from the system afresh each time
 _BLOCK_SIZE = 1 << 17
 # What a pipe takes at once without anybody reading, with room to spare: longer input is written beside the reading
@@ -314,11 +317,11 @@ class ProcessPipe:
             )
         except BaseException:
             for fd in set(ours):
-                os.close(fd)
+                _close(fd)
             raise
         finally:
             for fd in theirs:
-                os.close(fd)
+                _close(fd)
         for fd in set(ours):
             os.set_blocking(fd, False)
         self._watchers = {fd: loop.io(fd, 1) for fd in self._outputs}
@@ -384,7 +387,7 @@ class ProcessPipe:
 
     def _close_write_end(self) -> None:
         self._write_watcher.stop()
-        os.close(self._input)
+        _close(self._input)
         self._input = -1
         self._writable.set()
 
@@ -439,7 +442,7 @@ class ProcessPipe:
         self._watchers.pop(fd).stop()
         del self._outputs[fd]
         if fd != self._input:
-            os.close(fd)
+            _close(fd)
 
     def exit_status(self) -> int | None:
         if self._status is None and self._child is None:
@@ -459,7 +462,7 @@ class ProcessPipe:
         else:
             self._watchers.pop(-1).stop()
             if self._pidfd >= 0:
-                os.close(self._pidfd)
+                _close(self._pidfd)
         self._readable.set()
 
     def close(self) -> None:

@@ -117,6 +117,40 @@ def test_sessions_work_with_the_standard_library_patched_and_without(tmp_path: P
     assert ran.stdout == "['x', True, ['1', '2'], 'tty', 1000000, 'Command timed out after 1s', 5]\n"
 
 
+END_OF_INPUT = textwrap.dedent("""
+    import sys
+    if sys.argv[1] == "patched":
+        from gevent import monkey
+        monkey.patch_all()
+    from pyinfra.api import Config, Inventory, State
+    from pyinfra.api.connect import connect_all, disconnect_all
+    from pyinfra.api.operation import add_op
+    from pyinfra.api.operations import run_ops
+    from pyinfra.connectors.session import ProcessPipe
+    from pyinfra.operations import server
+    # Nothing else goes on that could wake gevent's loop
+    pipe = ProcessPipe(["cat"])
+    pipe.close_input()
+    assert pipe.receive(10) is None
+    state = State(Inventory((["@local"], {})), Config())
+    connect_all(state)
+    add_op(state, server.shell, commands=[f"cat > {sys.argv[2]}"], _stdin="plain")
+    run_ops(state)
+    disconnect_all(state)
+""")
+
+
+@pytest.mark.parametrize("how", ["patched", "plain"])
+def test_a_program_gets_the_end_of_its_input_where_nothing_else_goes_on(tmp_path: Path, how: str) -> None:
+    root = Path(__file__).parents[2]
+    ran = subprocess.run(
+        [sys.executable, "-c", END_OF_INPUT, how, str(tmp_path / "file")],
+        cwd=root, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ran.stdout, ran.stderr) == ("", "")
+    assert (tmp_path / "file").read_text() == "plain\n"
+
+
 def test_rsync_copies_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with connected_host() as host:
         monkeypatch.setattr(shutil, "which", lambda name: None)
