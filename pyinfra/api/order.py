@@ -88,7 +88,7 @@ def _position_in_program(
 
 
 def described_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """What ``add_op`` or ``add_deploy`` is asked for, equal for equal calls: global arguments but the name are no part."""
+    """What ``add_op`` or ``add_deploy`` is asked for, equal for equal calls; of global arguments the name alone."""
     own = {key: value for key, value in kwargs.items() if key == "name" or key not in all_argument_meta}
     return function, args, own
 
