@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
+from difflib import get_close_matches
+from functools import lru_cache
 from importlib import metadata
 from itertools import count
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pyinfra.version import __version__
 
 from .exceptions import PyinfraError
+from .hiddenvalue import HiddenValue
+
+logger = logging.getLogger("pyinfra")
 
 
 class ConfigDefaults:
     """Every setting with its default."""
 
     # % of hosts that may fail before the run ends; None: all of them
-    FAIL_PERCENT: int | None = None
+    FAIL_PERCENT: int | float | None = None
     # Seconds a connection may take
-    CONNECT_TIMEOUT: int = 10
+    CONNECT_TIMEOUT: int | float = 10
     # Folder for temporary files on the hosts; None: what the host says, else DEFAULT_TEMP_DIR
     TEMP_DIR: str | None = None
     DEFAULT_TEMP_DIR: str = "/tmp"
@@ -32,14 +39,14 @@ class ConfigDefaults:
     # Privilege & user escalation: defaults of the global arguments of the same names
     SU_USER: str | None = None
     USE_SU_LOGIN: bool = False
-    SU_SHELL: bool | str = False
+    SU_SHELL: bool | str | None = False
     PRESERVE_SU_ENV: bool = False
-    SU_PASSWORD: str | None = None
+    SU_PASSWORD: str | HiddenValue | None = None
     SUDO: bool = False
     SUDO_USER: str | None = None
     PRESERVE_SUDO_ENV: bool = False
     USE_SUDO_LOGIN: bool = False
-    SUDO_PASSWORD: str | None = None
+    SUDO_PASSWORD: str | HiddenValue | None = None
     DOAS: bool = False
     DOAS_USER: str | None = None
     DZDO: bool = False
@@ -54,12 +61,49 @@ class ConfigDefaults:
     RETRY_DELAY: int | float = 5
     # Names of this process's environment variables that commands get, then variables of their own
     INHERIT_ENV: Iterable[str] = ()
-    ENV: dict[str, Any] = {}
+    ENV: MutableMapping[str, Any] = {}
     # Seconds that a fact read for one operation serves the next ones; 0: never
     FACT_CACHE_SECONDS: int | float = 60
 
 
 CONFIG_DEFAULTS: dict[str, Any] = {name: value for name, value in vars(ConfigDefaults).items() if name.isupper()}
+
+# The numbers that a setting may be, from one to the other; all others may be any
+_LIMITS: dict[str, tuple[int, float]] = {
+    "FAIL_PERCENT": (0, 100),
+    **dict.fromkeys(("CONNECT_TIMEOUT", "PARALLEL", "RETRY", "RETRY_DELAY", "FACT_CACHE_SECONDS"), (0, float("inf"))),
+}
+
+
+def _classes(annotation: Any) -> tuple[type, ...]:
+    """The classes whose objects an annotation allows."""
+    if get_origin(annotation) is UnionType:
+        return tuple(cls for part in get_args(annotation) for cls in _classes(part))
+    return (get_origin(annotation) or annotation,)
+
+
+_CLASSES = {name: _classes(annotation) for name, annotation in get_type_hints(ConfigDefaults).items()}
+
+
+def _check_value(key: str, value: Any) -> None:
+    """Raise :class:`PyinfraError` unless a setting may have this value, which may be a password: it is not shown."""
+    classes: Any = _CLASSES[key]
+    if not isinstance(value, classes):
+        should_be = ConfigDefaults.__annotations__[key]
+        raise PyinfraError(f"Invalid setting `{key}`: should be {should_be}, not {type(value).__name__}")
+    if key in _LIMITS and value is not None:
+        least, most = _LIMITS[key]
+        if not least <= value <= most:
+            allowed = f"{least} or more" if most == float("inf") else f"from {least} to {most}"
+            raise PyinfraError(f"Invalid setting `{key}`: should be {allowed}, not {value}")
+
+
+@lru_cache(maxsize=256)
+def _warn_of_near_miss(name: str) -> None:
+    """Say, once, that a name is nearly that of a setting: names of their own are what users may put there."""
+    near = get_close_matches(name.upper(), CONFIG_DEFAULTS, n=1, cutoff=0.8)
+    if near:
+        logger.warning("config.%s is no setting of pyinfra's: did you mean %s?", name, near[0])
 
 
 def check_pyinfra_version(version: str) -> None:
@@ -143,6 +187,10 @@ class Config(ConfigDefaults):
             setattr(self, key, value)
 
     def __setattr__(self, key: str, value: Any) -> None:
+        if key not in CONFIG_DEFAULTS:
+            _warn_of_near_miss(key)
+        else:
+            _check_value(key, value)
         if value is not None and key in _CHECKS:
             _CHECKS[key](value)
         self.__dict__[key] = value

@@ -209,10 +209,10 @@ def test_a_value_of_the_right_type_or_equal_to_the_default_is_taken(key: str, va
 
 
 def test_the_default_of_the_configuration_is_taken_whatever_its_type() -> None:
-    engine = Engine(SUDO_USER=7)
-    assert resolved(engine, _sudo_user=7)["_sudo_user"] == 7
+    engine = Engine(SU_SHELL=None)
+    assert resolved(engine, _su_shell=None)["_su_shell"] is None
     with pytest.raises(ArgumentTypeError):
-        resolved(engine, _sudo_user=8)
+        resolved(Engine(), _su_shell=None)
 
 
 def test_host_data_are_checked_likewise() -> None:

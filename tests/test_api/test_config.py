@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyinfra.api import Config
+from pyinfra.api import Config, HiddenValue
 from pyinfra.api.config import check_pyinfra_version, check_require_packages
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.version import __version__
@@ -53,6 +54,51 @@ def test_settings_are_given_or_assigned() -> None:
     config = Config(SUDO=True)
     config.SUDO_USER = "me"
     assert (config.SUDO, config.SUDO_USER, Config().SUDO) == (True, "me", False)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"SUDO": 1},
+        {"SUDO_USER": 7},
+        {"PARALLEL": "x"},
+        {"PARALLEL": -1},
+        {"CONNECT_TIMEOUT": None},
+        {"FAIL_PERCENT": 101},
+        {"RETRY_DELAY": -0.5},
+        {"ENV": ["A=1"]},
+        {"INHERIT_ENV": 5},
+    ],
+)
+def test_a_value_that_a_setting_cannot_have_is_an_error_on_assignment(settings: dict[str, Any]) -> None:
+    ((key, value),) = settings.items()
+    config = Config()
+    with pytest.raises(PyinfraError, match=f"^Invalid setting `{key}`: should be "):
+        setattr(config, key, value)
+    assert getattr(config, key) == DEFAULTS[key]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"FAIL_PERCENT": 33.3},
+        {"CONNECT_TIMEOUT": 0.5},
+        {"SHELL": None},
+        {"SU_SHELL": "bash"},
+        {"ENV": os.environ},
+        {"INHERIT_ENV": ["A"]},
+        {"SUDO_PASSWORD": HiddenValue("x")},
+    ],
+)
+def test_a_setting_may_be_of_any_of_its_types(settings: dict[str, Any]) -> None:
+    ((key, value),) = settings.items()
+    assert getattr(Config(**settings), key) is value
+
+
+def test_the_error_about_a_password_does_not_show_it() -> None:
+    with pytest.raises(PyinfraError) as caught:
+        Config(SUDO_PASSWORD=b"hush")
+    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("requirement", ["~=3.0", ">=3,<4", f"=={__version__}", ">=1"])

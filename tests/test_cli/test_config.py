@@ -66,6 +66,31 @@ def test_options_become_global_arguments(folder: Folder, words: tuple[str, ...],
     assert {key: arguments[key] for key in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("config.SUDO = 5", "Invalid setting `SUDO`: should be bool, not int"),
+        ("config.PARALLEL = 'x'", "Invalid setting `PARALLEL`: should be int, not str"),
+        ("config.RETRY = -1", "Invalid setting `RETRY`: should be 0 or more, not -1"),
+    ],
+)
+def test_a_value_that_a_setting_cannot_have_is_told_with_its_line(folder: Folder, line: str, message: str) -> None:
+    folder.write("config.py", f"from pyinfra import config\n{line}")
+    ended = folder.run("-y", "@fake", "things.say", "x")
+    assert ended.exit_code == 1
+    assert ended.lines[-1] == f"--> pyinfra error in config.py line 2: {message}"
+
+
+def test_a_name_that_is_nearly_a_settings_is_told_and_names_of_ones_own_are_not(folder: Folder) -> None:
+    folder.write("config.py", "from pyinfra import config\nconfig.SUDOO = True\nconfig.REGION = 'eu'\nconfig.retry = 2")
+    ended = folder.run("-y", "@fake", "things.say", "x")
+    assert ended.exit_code == 0
+    assert [line.strip() for line in ended.lines if "config." in line and "-->" not in line] == [
+        "config.SUDOO is no setting of pyinfra's: did you mean SUDO?",
+        "config.retry is no setting of pyinfra's: did you mean RETRY?",
+    ]
+
+
 @pytest.mark.parametrize("tool", ["sudo", "dzdo"])
 def test_a_user_without_the_tool_is_a_warning(folder: Folder, tool: str) -> None:
     ended = folder.run("--json", "--debug-operations", f"--{tool}-user", "u", "@fake", "things.say", "x")
@@ -79,7 +104,7 @@ def test_ssh_options_are_data_of_all_hosts(folder: Folder) -> None:
         "--json", "--user", "u", "--port", "23", "--key", "k", "--key-password", "p", "--password", "q", "a,b",
         "debug-inventory",
     )  # fmt: skip
-    expected = {"ssh_user": "u", "ssh_port": 23, "ssh_key": "k", "ssh_key_password": "p", "ssh_password": "q"}
+    expected = {"ssh_user": "u", "ssh_port": 23, "ssh_key": "k", "ssh_key_password": "***", "ssh_password": "***"}
     assert [host["data"] for host in ended.json] == [expected, expected]
 
 
