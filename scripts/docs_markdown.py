@@ -1,27 +1,13 @@
-"""Docstrings as Markdown: they are written as Python's are, in reStructuredText, of which a little is used."""
+"""The docstrings on the site, for mkdocstrings."""
 
 from __future__ import annotations
 
-import re
-import textwrap
 from typing import Any
 
 import griffe
 
-CODE = re.compile(r"^( *)\.\. code:: (\w+)\n((?:\n|\1 +[^\n]*(?:\n|$))+)", re.MULTILINE)
-ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):`~?([^`]+)`")
-
-
-def _fenced(found: re.Match[str]) -> str:
-    """A directive's block as a fenced one, at the directive's own indentation."""
-    indentation, language, body = found.groups()
-    code = textwrap.indent(textwrap.dedent(body).strip("\n"), indentation)
-    return f"{indentation}```{language}\n{code}\n{indentation}```\n\n"
-
-
-def markdown_of(docstring: str) -> str:
-    """The same text with code blocks and references in Markdown."""
-    return ROLE.sub(r"`\1`", CODE.sub(_fenced, docstring))
+# docs_hooks.py, which mkdocs loads before, has put this folder on the path
+from docs_docstrings import markdown_of
 
 
 class MarkdownDocstrings(griffe.Extension):

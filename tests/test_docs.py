@@ -79,7 +79,7 @@ def test_the_code_on_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) 
 
 
 def test_every_block_says_what_it_is() -> None:
-    known = {"python", "sh", "console", "text", "ini", "json", "toml", "yaml"}
+    known = {"python", "sh", "console", "text", "ini", "json", "shell", "terraform", "toml", "yaml"}
     for page in PAGES:
         assert page.read_text().count("\n```") == 2 * len(blocks_of(page)), f"{page.name}: a block has no language"
         assert {block.language for block in blocks_of(page)} <= known, page.name
@@ -98,3 +98,19 @@ def test_options_of_pyinfra_on_the_pages_exist() -> None:
                 is_pyinfra = "pyinfra" in [word.rpartition("/")[2] for word in words[:2]]
                 options = {word.partition("=")[0] for word in words if word.startswith("-")} if is_pyinfra else set()
                 assert options <= known, f"{page.name}: {line}"
+
+
+def test_the_pages_have_the_tables_that_the_code_makes() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "docs_tables.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_no_page_waits_for_a_site_to_fill_it() -> None:
+    for page in [*PAGES, ROOT / "README.md"]:
+        assert not re.findall(r"^\{\{ \w+ \}\}$", page.read_text(), re.MULTILINE), page.name
+        for name in re.findall(r"^<!-- end of (\w+) -->$", page.read_text(), re.MULTILINE):
+            table = re.search(rf"^<!-- {name}: .* -->\n(.*)^<!-- end", page.read_text(), re.MULTILINE | re.DOTALL)
+            assert table is not None, f"{page.name}: {name} has an end and no beginning"
+            assert len(table[1].split()) > 50, f"{page.name}: {name} is empty"
