@@ -180,6 +180,8 @@ argument_groups: dict[str, list[str]] = {title: list(group) for title, group in 
 _HANDLERS = [(name, meta.handler) for name, meta in all_argument_meta.items() if meta.handler is not None]
 ARGUMENT_TYPES: dict[str, Any] = get_type_hints(AllArguments)
 CONNECTOR_ARGUMENT_KEYS: tuple[str, ...] = tuple(ConnectorArguments.__annotations__)
+# Counts and seconds, which cannot be less than none
+_COUNTS = frozenset({"_timeout", "_parallel", "_retries", "_retry_delay"})
 EXECUTION_ARGUMENT_KEYS: tuple[str, ...] = tuple(ExecutionArguments.__annotations__)
 
 
@@ -194,6 +196,8 @@ def _checked(config: Config, key: str, value: Any) -> Any:
     default = meta.default(config)
     if value is not default and value != default:
         raise_if_bad_type(value, ARGUMENT_TYPES[key], ArgumentTypeError, f"Invalid argument `{key}`")
+        if key in _COUNTS and value < 0:
+            raise ArgumentTypeError(f"Invalid argument `{key}`:: {value} is less than 0")
     return value
 
 

@@ -95,7 +95,7 @@ class ConnectorDataTypeError(PyinfraError, TypeError):
 
 
 class ArgumentTypeError(PyinfraError, TypeError):
-    """A global argument has the wrong type."""
+    """A global argument has the wrong type, or is a number that it cannot be."""
 
 
 def is_transport_error(error: BaseException) -> bool:

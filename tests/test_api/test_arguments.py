@@ -208,6 +208,15 @@ def test_a_value_of_the_right_type_or_equal_to_the_default_is_taken(key: str, va
     assert resolved(Engine(), **{key: value})[key] == value
 
 
+@pytest.mark.parametrize("key", ["_timeout", "_retries", "_retry_delay", "_parallel"])
+def test_counts_and_seconds_are_not_less_than_none(key: str) -> None:
+    message = f"^Invalid argument `{key}`:: -1 is less than 0$"
+    with pytest.raises(ArgumentTypeError, match=message):
+        Engine().add(commands, "x", **{key: -1})
+    with pytest.raises(ArgumentTypeError, match=message):
+        resolved(Engine(data={"one": {key: -1}}))
+
+
 def test_the_default_of_the_configuration_is_taken_whatever_its_type() -> None:
     engine = Engine(SU_SHELL=None)
     assert resolved(engine, _su_shell=None)["_su_shell"] is None
