@@ -148,12 +148,17 @@ class DockerConnector(SessionConnector):
 
     def inspect(self, identifier: str) -> Container | None:
         """The container of that name or id; ``None`` if there is none."""
-        code, output = self.run_engine("container", "inspect", identifier)
+        code, output = self.run_engine("container", "inspect", "--", identifier)
         if code == 0:
             return described_containers(output)[0]
         if "no such container" in output.stderr.lower():
             return None
         raise ConnectError(explain_engine(self.program, identifier, output.stderr))
+
+    def find(self) -> Container | None:
+        """The container that is called so; ``None`` if that is an image's name."""
+        container = self.inspect(self.identifier)
+        return container if container is not None and container.is_called(self.identifier) else None
 
     def connect(self) -> None:
         """Find, start or make the container and open the first shell in it, or raise :class:`ConnectError`."""
@@ -172,7 +177,7 @@ class DockerConnector(SessionConnector):
     def begin(self) -> Container:
         """The container, which runs now; what is to be done with it at the end is noted."""
         self.at_end = ""
-        container = None if self.committed else self.inspect(self.identifier)
+        container = None if self.committed else self.find()
         if container is None:
             container = self._run_image(self.committed or self.identifier)
             self.at_end = "commit"
@@ -196,7 +201,7 @@ class DockerConnector(SessionConnector):
             if self.data[key]:
                 options += [option, self.data[key]]
         options += self.data["docker_run_arguments"] or []
-        code, output = self.run_engine("run", "-d", *options, image, "tail", "-f", "/dev/null")
+        code, output = self.run_engine("run", "-d", *options, "--", image, "tail", "-f", "/dev/null")
         identifier = output.stdout_lines[-1].strip() if output.stdout_lines else ""
         if code != 0:
             if identifier:

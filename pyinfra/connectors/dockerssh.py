@@ -158,13 +158,20 @@ class DockerSSHConnector(DockerConnector):
         identifier: str = self.data["docker_container_id"] or self.data["docker_image"]
         return identifier
 
+    def find(self) -> Container | None:
+        """The container that is called so, ``None`` if that is an image's name; data that name one name no image."""
+        named = self.data["docker_container_id"]
+        if not named:
+            return super().find()
+        container = self.inspect(named)
+        if container is None:
+            raise ConnectError(explain_engine(self.program, named, "No such container"))
+        return container
+
     def begin(self) -> Container:
         """The container, which runs now; one that ``docker_container_id`` names is committed at the end, too."""
-        named = self.data["docker_container_id"]
-        if named and not self.committed and self.inspect(named) is None:
-            raise ConnectError(explain_engine(self.program, named, "No such container"))
         container = super().begin()
-        if named:
+        if self.data["docker_container_id"]:
             self.at_end = "commit"
         return container
 

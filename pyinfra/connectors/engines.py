@@ -39,6 +39,10 @@ _ADVICE: dict[tuple[str, ...], str] = {
     ("unable to find image", "pull access denied", "no such image", "manifest unknown", "short-name"): (
         "There is neither a container nor an image called {what}: `{program} ps --all` and `{program} images` list them"
     ),
+    ("invalid reference format", "must be lowercase"): (
+        "There is no container called {what}, and no image can be called so: `{program} ps --all` and "
+        "`{program} images` list those that there are"
+    ),
     ("unknown flag: --arch",): (
         "Docker knows no architecture apart from the platform: set the host data docker_platform, such as linux/arm64, "
         "instead of docker_architecture"
@@ -100,6 +104,11 @@ class Container:
     def short_id(self) -> str:
         """Enough of its id for people and commands."""
         return self.id[:12]
+
+    def is_called(self, identifier: str) -> bool:
+        """Whether that is its name, its id, or enough of that: fewer letters than people are shown may be a name."""
+        is_part = len(identifier) >= len(self.short_id) and self.id.startswith(identifier)
+        return is_part or identifier.removeprefix("/") == self.name
 
     @classmethod
     def of(cls, described: dict[str, Any]) -> Container:

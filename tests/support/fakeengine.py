@@ -57,7 +57,7 @@ class FakeEngine:
         if verb == "ps":
             return 0, "\n".join(item["Id"] for item in self.containers if item["State"]["Running"])
         if verb == "container":
-            found = [item for item in self.containers if {item["Id"], item["Name"][1:]} & set(words)]
+            found = [item for item in self.containers if self._is_meant(item, words)]
             return (0, json.dumps(found)) if found else (1, f"Error: No such container: {words[-1]}")
         if verb == "run":
             self.containers.append(described("made", "new", image=line.split()[-4]))
@@ -65,6 +65,10 @@ class FakeEngine:
         if verb == "commit":
             return 0, f"sha256:{'c0ffee'.ljust(64, '0')}"
         return 0, words[-1]
+
+    @staticmethod
+    def _is_meant(item: dict[str, Any], words: list[str]) -> bool:
+        return any(word.removeprefix("/") == item["Name"][1:] or item["Id"].startswith(word) for word in words)
 
     def start(self, argv: Sequence[str], terminal: bool = False) -> Pipe:
         """The shell in which a command line ends, on this machine."""

@@ -96,12 +96,26 @@ def test_an_engine_that_lists_nothing_says_why(engine: FakeEngine) -> None:
         list(DockerConnector.make_names_data())
 
 
+@pytest.mark.parametrize("identifier", ["web", "/web", "ab1200000000", WEB["Id"]])
+def test_a_container_goes_by_its_name_or_id_or_what_people_are_shown_of_that(
+    engine: FakeEngine, identifier: str
+) -> None:
+    with connected_host("@docker/x", docker_identifier=identifier):
+        assert not any(line.startswith("run") for line in engine.asked)
+
+
+def test_an_image_is_no_container_whose_id_begins_with_its_name(engine: FakeEngine) -> None:
+    with connected_host("@docker/ab") as host:
+        assert host.connector.container.image == "ab"
+    assert engine.asked[1].startswith("run -d -- ab tail")
+
+
 # Containers
 
 
 def test_a_container_that_runs_is_left_running(engine: FakeEngine) -> None:
     assert run_until_disconnected("@docker/web") == ["docker build complete, container left running: ab1200000000"]
-    assert engine.asked == ["container inspect web"]
+    assert engine.asked == ["container inspect -- web"]
     assert engine.started[0][:4] == ["docker", "exec", "-i", WEB["Id"]]
 
 
@@ -113,7 +127,7 @@ def test_podman_is_asked_the_same(engine: FakeEngine) -> None:
 def test_a_container_that_is_stopped_is_started_and_stopped_again(engine: FakeEngine) -> None:
     said = run_until_disconnected("@docker/old", "echo hello")
     assert said == ["docker build complete, container stopped again: cd3400000000"]
-    assert engine.asked == ["container inspect old", f"start {OLD['Id']}", f"stop {OLD['Id']}"]
+    assert engine.asked == ["container inspect -- old", f"start {OLD['Id']}", f"stop {OLD['Id']}"]
 
 
 def test_it_is_stopped_after_a_failure_too(engine: FakeEngine) -> None:
@@ -166,8 +180,8 @@ def test_of_an_image_a_container_is_made_committed_and_removed(engine: FakeEngin
     said = run_until_disconnected("@docker/debian:12", "echo hello")
     made = "made".ljust(64, "0")
     assert engine.asked == [
-        "container inspect debian:12",
-        "run -d debian:12 tail -f /dev/null",
+        "container inspect -- debian:12",
+        "run -d -- debian:12 tail -f /dev/null",
         f"kill {made}",
         f"commit {made}",
         f"rm -f {made}",
@@ -184,7 +198,7 @@ def test_the_data_say_how_an_image_is_run(engine: FakeEngine) -> None:
     }
     run_until_disconnected("@docker/debian:12", data=data)
     options = "--platform linux/arm64 --arch arm64 --network front --env A=b"
-    assert engine.asked[1] == f"run -d {options} debian:12 tail -f /dev/null"
+    assert engine.asked[1] == f"run -d {options} -- debian:12 tail -f /dev/null"
 
 
 def test_data_of_a_wrong_type_are_an_error_before_anything_runs(engine: FakeEngine) -> None:
@@ -234,7 +248,7 @@ def test_in_the_middle_of_a_run_the_container_outlives_the_connection(engine: Fa
         host.disconnect()
         host.connect(raise_exceptions=True)
         host.state.is_executing = False
-        assert engine.asked[asked:] == [f"container inspect {'made'.ljust(64, '0')}"]
+        assert engine.asked[asked:] == [f"container inspect -- {'made'.ljust(64, '0')}"]
 
 
 def test_a_second_connection_after_the_end_goes_on_with_the_image_that_was_made(engine: FakeEngine) -> None:
@@ -242,8 +256,8 @@ def test_a_second_connection_after_the_end_goes_on_with_the_image_that_was_made(
         host.disconnect()
         host.connect(raise_exceptions=True)
     assert [line for line in engine.asked if line.startswith("run")] == [
-        "run -d debian:12 tail -f /dev/null",
-        "run -d c0ffee000000 tail -f /dev/null",
+        "run -d -- debian:12 tail -f /dev/null",
+        "run -d -- c0ffee000000 tail -f /dev/null",
     ]
 
 
@@ -264,6 +278,11 @@ def test_a_container_that_cannot_be_committed_stays(engine: FakeEngine, caplog: 
         ("failed to connect to the docker API at unix:///x; no such file or directory", "DOCKER_HOST"),
         ("permission denied while trying to connect to the Docker daemon socket", "add it to the group docker"),
         ("Unable to find image 'web:latest' locally\nRun 'docker run --help'", "neither a container nor an image"),
+        (
+            "docker: invalid reference format: repository name (library/Web) must be lowercase",
+            "There is no container called web2, and no image can be called so",
+        ),
+        ("parsing reference: repository name must be lowercase", "There is no container called web2"),
         ("unknown flag: --arch\nSee 'docker run --help'.", "set the host data docker_platform"),
         ('exec: "tail": executable file not found in $PATH', "start one yourself"),
     ],

@@ -123,6 +123,21 @@ def test_what_is_neither_a_container_nor_an_image_is_told(docker: DockerEngine) 
     assert f"There is neither a container nor an image called {name}: " in refusal(f"@docker/{name}")
 
 
+@pytest.mark.parametrize("name", ["Upper", "a b", "--help", "-v"])
+def test_a_name_that_no_image_can_have_is_told(docker: DockerEngine, name: str) -> None:
+    assert f"There is no container called {name}, and no image can be called so: " in refusal(f"@docker/{name}")
+
+
+def test_an_image_is_no_container_whose_id_begins_with_its_name(docker: DockerEngine) -> None:
+    other = docker.run("inspect", "--format", "{{.Id}}", docker.start_container())
+    docker.run("tag", IMAGE, other[:4])
+    with connected_host(f"@docker/{other[:4]}", docker_network="host") as host:
+        assert host.connector.container.id != other
+    docker.run("rmi", other[:4])
+    with connected_host(f"@docker/{other[:12]}") as host:
+        assert host.connector.container.id == other
+
+
 def test_a_container_without_a_shell_is_told(docker: DockerEngine) -> None:
     name = docker.start_container()
     docker.run("exec", name, "rm", "/bin/sh")
