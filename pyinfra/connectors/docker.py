@@ -24,7 +24,7 @@ class DockerData(SessionData):
     docker_identifier: str
     docker_platform: str
     docker_architecture: str
-    docker_user: str
+    docker_user: str | int
     docker_network: str
     docker_run_arguments: list[str]
 
@@ -112,7 +112,7 @@ class DockerConnector(SessionConnector):
         """``docker exec`` with a shell."""
         if self.container is None:
             raise ConnectError("Not connected")
-        user = ["--user", self.data["docker_user"]] if self.data["docker_user"] else []
+        user = [] if self.data["docker_user"] in (None, "") else ["--user", str(self.data["docker_user"])]
         return [self.program, "exec", "-i", *user, self.container.id, "sh"]
 
     def terminal_argv(self) -> list[str]:

@@ -110,7 +110,7 @@ class DockerSSHData(SessionData):
     docker_container_id: str
     docker_platform: str
     docker_architecture: str
-    docker_user: str
+    docker_user: str | int
     docker_network: str
     docker_run_arguments: list[str]
 

@@ -135,10 +135,11 @@ def test_it_is_stopped_after_a_failure_too(engine: FakeEngine) -> None:
     assert engine.asked[-1] == f"stop {OLD['Id']}"
 
 
-def test_commands_run_as_the_user_of_the_data(engine: FakeEngine) -> None:
-    with connected_host("@docker/web", docker_user="www-data") as host:
+@pytest.mark.parametrize("user", ["www-data", 1000, 0])
+def test_commands_run_as_the_user_of_the_data_by_name_or_number(engine: FakeEngine, user: str | int) -> None:
+    with connected_host("@docker/web", docker_user=user) as host:
         assert host.run_shell_command("echo hello")[1].stdout == "hello"
-    assert all(argv[:6] == ["docker", "exec", "-i", "--user", "www-data", WEB["Id"]] for argv in engine.started)
+    assert all(argv[:6] == ["docker", "exec", "-i", "--user", str(user), WEB["Id"]] for argv in engine.started)
 
 
 def test_a_command_in_a_terminal_gets_one_of_the_engine_and_its_input_is_not_echoed(engine: FakeEngine) -> None:

@@ -15,10 +15,11 @@ from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import ConnectError, ConnectorDataTypeError, InventoryError
 from pyinfra.connectors import dockerssh
 from pyinfra.connectors.dockerssh import DockerSSHConnector, PodmanSSHConnector
+from pyinfra.connectors.engines import Container
 from pyinfra.testing.contract import ConnectorContract
 from pyinfra.testing.target import listening
 from tests.support.dockerd import IMAGE, DockerEngine
-from tests.support.hosts import connected_host
+from tests.support.hosts import connected_host, made_connector
 from tests.support.sshd import SSHServer, can_run_sshd, start_sshd
 from tests.test_connectors.test_docker_engine import NOT_IN_A_CONTAINER
 
@@ -56,6 +57,12 @@ def test_the_data_of_ssh_are_checked_too() -> None:
     inventory = Inventory(([("@dockerssh/h:x", {"ssh_port": "22"})], {}))
     with pytest.raises(ConnectorDataTypeError, match="ssh_port"):
         connect_all(State(inventory, Config()))
+
+
+def test_a_user_may_be_a_number() -> None:
+    connector = made_connector("@dockerssh/h:x", docker_user=0)
+    connector.container = Container("c0ffee", "x", "", {}, True)
+    assert connector.shell_argv() == ["docker", "exec", "-i", "--user", "0", "c0ffee", "sh"]
 
 
 # The real thing
