@@ -105,18 +105,20 @@ class _HostOperation:
             read_ahead(self.state, self.host, self.op_hash)
         retries = self.arguments["_retries"] or 0
         tries = 0
-        while True:
-            if tries:
-                # What made the last try fail may be gone: all facts are read again
-                with self.state.changing():
-                    attempt = self._attempt()
-            else:
-                attempt = self._attempt()
-            if tries >= retries or self.state.interrupted or self.host.broken or not self._wants_retry(attempt):
-                return self._finish(attempt, tries)
+        attempt = self._attempt()
+        while tries < retries and not self.state.interrupted and not self.host.broken and self._wants_retry(attempt):
+            self.state.trigger_callbacks("operation_host_retry", self.host, self.op_hash, tries + 1, retries)
+            if self.state.wait_for_interruption(self.arguments["_retry_delay"] or 0):
+                break
+            # What made the last try fail may be gone: all facts are read again
+            with self.state.changing():
+                next_attempt = self._attempt()
+            if self.state.interrupted and not next_attempt.succeeded and not next_attempt.commands:
+                # It has not begun, and would say nothing of what went wrong
+                break
+            attempt = next_attempt
             tries += 1
-            self.state.trigger_callbacks("operation_host_retry", self.host, self.op_hash, tries, retries)
-            gevent.sleep(self.arguments["_retry_delay"] or 0)
+        return self._finish(attempt, tries)
 
     def _wants_retry(self, attempt: _Attempt) -> bool:
         """Whether a try that ended like this is to be followed by another."""

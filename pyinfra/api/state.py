@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from gevent.event import Event
 from gevent.pool import Pool
 
 from pyinfra.context import ctx_state
@@ -158,6 +159,7 @@ class State:
         self.stage_warnings = defaultdict(int)
         self.callback_handlers: list[Any] = []
         self.interrupted = False
+        self._interruption = Event()
         # Moves with everything that may change anything: facts read before are dead (see factcache.py)
         self.epoch = 0
         if inventory is not None:
@@ -235,6 +237,11 @@ class State:
     def interrupt(self) -> None:
         """Stop after the commands that are under way."""
         self.interrupted = True
+        self._interruption.set()
+
+    def wait_for_interruption(self, seconds: float) -> bool:
+        """Wait so many seconds, or until the run is to stop; returns whether it is."""
+        return bool(self._interruption.wait(seconds))
 
     def kill_running(self) -> None:
         """End what runs on the hosts now, as far as their connectors can."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import gevent
 import pytest
 
 from pyinfra.api import operation
@@ -77,6 +78,35 @@ def test_an_error_is_ignored_only_after_the_last_try() -> None:
     engine.run()
     assert engine.calls() == ["x"] * 3
     assert engine.results() == {"ops": 1, "ignored_error_ops": 1}
+
+
+def test_an_interruption_ends_the_wait_for_the_next_try_and_leaves_what_failed() -> None:
+    engine = Engine("a b", data={"a": {"script": {"x": Failed("broken")}}})
+    meta = engine.add(commands, "x", _retries=2, _retry_delay=60)
+    gevent.spawn_later(0.02, engine.state.interrupt)
+    with gevent.Timeout(10):
+        engine.run()
+    (failure,) = engine.state.failures
+    assert (failure.command, failure.stderr_lines) == ("x", ("broken",))
+    assert meta.get_retry_info()["retry_attempts"] == 0
+
+
+def test_a_try_that_an_interruption_has_kept_from_its_first_command_hides_no_failure() -> None:
+    @operation()
+    def after_a_fact() -> Iterator[str]:
+        from pyinfra import host
+
+        host.get_fact(Cat, "/status")
+        yield "x"
+
+    engine = Engine("a b", check=False, data={"a": {"script": {"x": Failed("broken")}}})
+    statuses: list[Any] = ["", lambda host: engine.state.interrupt()]
+    engine.connector("a").script["cat /status"] = statuses
+    meta = engine.add(after_a_fact, _retries=2, **RETRIES)
+    engine.run()
+    assert engine.calls("a") == ["cat /status", "x", "cat /status"]
+    assert [failure.command for failure in engine.state.failures] == ["x"]
+    assert meta.get_retry_info()["retry_attempts"] == 0
 
 
 def test_one_failure_is_kept_for_all_tries_of_an_operation() -> None:
