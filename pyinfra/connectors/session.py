@@ -160,12 +160,13 @@ KILL = _script(r"""
     true
 """)
 
-# Writes its input to a file. $1: the file, $2: the input's length, $3: a name for a temporary file; a folder for one
-# that cannot stand beside the file is $4, or $TMPDIR, or $5.
+# Writes its input to a file. $1: the file, $2: the input's length, $3 and $6: names for temporary files; a folder for
+# one that cannot stand beside the file is $4, or $TMPDIR, or $5.
 PUT = _script(r"""
     t=
+    s=
     # No trap for EXIT: posh has none in a subshell
-    finish() { [ -z "$t" ] || rm -f "$t"; exit "$1"; }
+    finish() { [ -z "$t" ] || rm -f "$t" ${s:+"$s"}; exit "$1"; }
     fail() { echo "$1" >&2; finish 1; }
     trap 'finish 1' HUP INT PIPE TERM
     # Mode, owner and group of a file, in numbers; a + or . after the mode tells of an ACL or a label
@@ -204,7 +205,18 @@ PUT = _script(r"""
         [ "$links" != 1 ] || way=replace
     fi
     case $way in copy) t=${4:-${TMPDIR:-$5}}/$3;; *) t=$d$3;; esac
-    (umask 077; set -C; exec cat > "$t") || finish 1
+    (umask 077; set -C; { case $(ls -ldn "$t") in -rw-------*) exec cat;; esac; exit 9; } > "$t")
+    case $? in
+        0) ;;
+        # A default ACL makes nothing of the umask. Who has opened this one could read what is written to it: an empty
+        # file is copied, as cp makes a new file with the mode of the old one
+        9)
+            s=$t
+            t=${t%/*}/$6
+            chmod 600 "$s" 2> /dev/null
+            cp "$s" "$t" && cat > "$t" || finish 1;;
+        *) finish 1;;
+    esac
     n=$(wc -c < "$t")
     [ $((n)) -eq "$2" ] || fail "$1: $((n)) of $2 bytes arrived"
     if [ $way = replace ]; then
@@ -1513,8 +1525,8 @@ class SessionConnector(BaseConnector):
         """
         with get_file_io(filename_or_io) as source, _measured(source) as (file, size):
             folders = arguments.get("_temp_dir") or "", self.host.get_temp_dir_config()
-            name = f".{secrets.token_hex(6)}~"
-            script = _called(PUT, _path(remote_filename), str(size), *map(QuoteString, (name, *folders)))
+            name, other = (f".{secrets.token_hex(6)}~" for _ in range(2))
+            script = _called(PUT, _path(remote_filename), str(size), *map(QuoteString, (name, *folders, other)))
             if not self._has_shell:
                 script = StringCommand("dd", QuoteString(f"of={remote_filename}"))
             self._copy(script, f"upload {remote_filename}", print_input, arguments, _sending(file, size))

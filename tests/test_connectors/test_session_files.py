@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -321,6 +322,61 @@ def test_a_temporary_file_is_its_users_alone_and_hidden(host: Host, tmp_path: Pa
     upload.get(timeout=20)
     assert (tmp_path / "file").read_text() == "x" * 2000
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666
+
+
+WATCH = """
+import os, sys
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+opened = []
+print("ready", flush=True)
+while not os.path.exists(f"{sys.argv[1]}/stop"):
+    for name in os.listdir(sys.argv[1]):
+        try:
+            fd = os.open(f"{sys.argv[1]}/{name}", os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        if any(os.path.samestat(os.fstat(fd), os.fstat(other)) for other in opened):
+            os.close(fd)
+        else:
+            opened.append(fd)
+for fd in opened:
+    sys.stdout.buffer.write(os.read(fd, 10000))
+"""
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_that_lets_others_read_new_files_does_not_let_them_read_temporary_ones(
+    host: Host, is_there: bool
+) -> None:
+    # Not in pytest's folder, which nobody else may enter
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if subprocess.run(["setfacl", "-d", "-m", "u::rw,g::r,o::r", folder], check=False).returncode:
+            pytest.skip("there are no ACLs here")
+        if is_there:
+            (folder / "file").touch()
+            (folder / "file").chmod(0o600)
+        with subprocess.Popen([sys.executable, "-c", WATCH, name], stdout=subprocess.PIPE) as watch:
+            assert watch.stdout is not None
+            assert watch.stdout.readline() == b"ready\n"
+            source = Slow(b"secret" * 300)
+            upload = gevent.spawn(put, host, source, folder / "file")
+            with gevent.Timeout(20):
+                while sum(path.stat().st_size for path in folder.iterdir()) == 0:
+                    gevent.sleep(0.01)
+            modes = {stat.S_IMODE(path.stat().st_mode) for path in folder.glob(".*~")}
+            # It shows what was written to the files that it could open
+            (folder / "stop").touch()
+            assert watch.stdout.read() == b""
+        source.go_on.set()
+        upload.get(timeout=20)
+        assert modes == {0o600}
+        assert (folder / "file").read_bytes() == b"secret" * 300
+        assert stat.S_IMODE((folder / "file").stat().st_mode) == (0o600 if is_there else 0o644)
+        assert sorted(os.listdir(folder)) == ["file", "stop"]
 
 
 def test_a_time_out_during_an_upload_leaves_nothing(host: Host, tmp_path: Path) -> None:
