@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyinfra.api.command import MaskString
+
 from .values import HostVariables
 
 _METHOD = ("ansible_become_method",)
@@ -93,7 +95,8 @@ def reach(variables: HostVariables) -> tuple[str, dict[str, Any]]:
     place = PLACES.get(connection)
     if place is None:
         known = ", ".join(["ssh", "local", *PLACES])
-        raise variables.wrong(_CONNECTION, f"is `{connection}`, which no connector here can do; there are: {known}")
+        shown = variables.shown(_CONNECTION, connection)
+        raise variables.wrong(_CONNECTION, f"is `{shown}`, which no connector here can do; there are: {known}")
     data[place.address] = variables.text(*place.variables) or host
     for key, names in place.data.items():
         if (value := variables.text(*names)) is not None:
@@ -122,17 +125,24 @@ def _ssh_data(variables: HostVariables) -> dict[str, Any]:
             if keyword in _QUIET_OPTIONS:
                 continue
             if keyword not in _OPTIONS:
-                variables.warn((name,), f"has {keyword}, which host data cannot say: put it in ~/.ssh/config")
+                shown = variables.shown((name,), keyword)
+                variables.warn((name,), f"has {shown}, which host data cannot say: put it in ~/.ssh/config")
                 continue
             key, convert = _OPTIONS[keyword]
             try:
                 # Variables of their own win over options
                 data.setdefault(key, convert(value))
             except ValueError:
-                raise variables.wrong((name,), f"should have a number for {keyword}, got {value!r}") from None
+                shown = variables.shown((name,), repr(value))
+                raise variables.wrong((name,), f"should have a number for {keyword}, got {shown}") from None
     if variables.truth(*_CHECKING) is False:
         data["ssh_strict_host_key_checking"] = "no"
     return data
+
+
+def _as_it_is(value: str) -> str:
+    # Where str() would make plain text of a secret
+    return value
 
 
 def _is_yes(value: str) -> bool:
@@ -142,13 +152,13 @@ def _is_yes(value: str) -> bool:
 # OpenSSH's options that host data can say, in small letters
 _OPTIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "stricthostkeychecking": ("ssh_strict_host_key_checking", str.lower),
-    "userknownhostsfile": ("ssh_known_hosts_file", str),
-    "identityfile": ("ssh_key", str),
+    "userknownhostsfile": ("ssh_known_hosts_file", _as_it_is),
+    "identityfile": ("ssh_key", _as_it_is),
     "forwardagent": ("ssh_forward_agent", _is_yes),
-    "user": ("ssh_user", str),
+    "user": ("ssh_user", _as_it_is),
     "port": ("ssh_port", int),
-    "hostname": ("ssh_hostname", str),
-    "configfile": ("ssh_config_file", str),
+    "hostname": ("ssh_hostname", _as_it_is),
+    "configfile": ("ssh_config_file", _as_it_is),
 }
 # Those that a connection does without: pyinfra keeps one open anyway
 _QUIET_OPTIONS = (
@@ -163,8 +173,10 @@ _QUIET_FLAGS = ("-q", "-v", "-vv", "-vvv", "-T", "-t", "-tt", "-4", "-6")
 
 def _ssh_options(variables: HostVariables, name: str) -> Iterator[tuple[str, str]]:
     """The options in a variable that holds arguments of ``ssh``: keywords in small letters, and values."""
+    text = variables.text(name) or ""
+    kind = MaskString if isinstance(text, MaskString) else str
     try:
-        words = shlex.split(variables.text(name) or "")
+        words = shlex.split(text)
     except ValueError as error:
         raise variables.wrong((name,), f"cannot be split into words: {error}") from None
     while words:
@@ -177,9 +189,9 @@ def _ssh_options(variables: HostVariables, name: str) -> Iterator[tuple[str, str
             value = word[2:] or words.pop(0)
             if word[:2] == "-o":
                 keyword, _, value = value.replace("=", " ", 1).strip().partition(" ")
-                yield keyword.lower(), value.strip()
+                yield keyword.lower(), kind(value.strip())
             else:
-                yield _FLAGS_WITH_VALUE[word[:2]], value
+                yield _FLAGS_WITH_VALUE[word[:2]], kind(value)
         elif word.startswith("-") and word not in _QUIET_FLAGS:
             yield word, ""
 
@@ -210,7 +222,8 @@ def _elevation(variables: HostVariables) -> dict[str, Any]:
             names = _become_names(method, "password", "pass")
             variables.warn(names, f"is for {method}, which gets no password from pyinfra: ignored")
         return {f"_{method}": True, **({} if user is None else {f"_{method}_user": user})}
-    raise variables.wrong(_METHOD, f"is `{method}`, which pyinfra cannot do; there are: sudo, su, doas, dzdo")
+    shown = variables.shown(_METHOD, method)
+    raise variables.wrong(_METHOD, f"is `{shown}`, which pyinfra cannot do; there are: sudo, su, doas, dzdo")
 
 
 # Ansible has the first three by default, and pyinfra does without them
@@ -230,5 +243,5 @@ def _sudo_flags(variables: HostVariables) -> dict[str, bool]:
             if flag in _SUDO_FLAGS:
                 arguments.update(_SUDO_FLAGS[flag])
             else:
-                variables.warn(names, f"has {flag}, which no global argument does: ignored")
+                variables.warn(names, f"has {variables.shown(names, flag)}, which no global argument does: ignored")
     return arguments

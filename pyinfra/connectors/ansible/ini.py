@@ -8,14 +8,18 @@ import shlex
 import warnings
 from typing import Any
 
+from pyinfra.api.command import MaskString
 from pyinfra.api.exceptions import InventoryError
+from pyinfra.api.masking import MASK, is_secret_name
 
 from .hostpattern import expand_hosts
 from .model import UNGROUPED, AnsibleInventory, UnsafeText, Variable
+from .vault import hidden
 
 _SECTION = re.compile(r"\[(?P<group>[^:\]\s]+)(?::(?P<kind>\w+))?\]\s*(?:#.*)?")
 _CHILD = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _KINDS = ("children", "hosts", "vars")
+_WORD = re.compile(r"[\w-]+")
 
 
 def parse_value(text: str) -> Any:
@@ -33,8 +37,9 @@ def parse_value(text: str) -> Any:
 class _Reader:
     """One file, read line by line into an inventory."""
 
-    def __init__(self, path: str, inventory: AnsibleInventory) -> None:
+    def __init__(self, path: str, inventory: AnsibleInventory, is_secret: bool) -> None:
         self.path = path
+        self.is_secret = is_secret
         self.inventory = inventory
         self.place = path
         self.group = UNGROUPED
@@ -44,6 +49,20 @@ class _Reader:
 
     def wrong(self, message: str) -> InventoryError:
         return InventoryError(f"{self.place}: {message}")
+
+    def shown(self, line: str) -> str:
+        """A line as errors may show it: what follows the name of a secret can be one."""
+        if self.is_secret:
+            return MASK
+        for word in _WORD.finditer(line):
+            if is_secret_name(word[0]):
+                return f"{line[: word.end()]} {MASK}"
+        return line
+
+    def variable(self, value: str) -> Variable:
+        """What is written behind an equals sign on this line."""
+        parsed = parse_value(value)
+        return Variable(hidden(parsed) if self.is_secret else parsed, self.place)
 
     def read(self, text: str) -> None:
         for number, raw in enumerate(text.split("\n"), 1):
@@ -82,13 +101,14 @@ class _Reader:
         try:
             words = shlex.split(line, comments=True)
         except ValueError as error:
-            raise self.wrong(f"cannot split this into words ({error}): {line}") from None
+            raise self.wrong(f"cannot split this into words ({error}): {self.shown(line)}") from None
         variables: dict[str, Variable] = {}
         for word in words[1:]:
             key, equals, value = word.partition("=")
             if not equals:
-                raise self.wrong(f"after a host come variables as key=value, got `{word}`")
-            variables[key] = Variable(parse_value(value), self.place)
+                shown = word if self.shown(line) == line else MASK
+                raise self.wrong(f"after a host come variables as key=value, got `{shown}`")
+            variables[key] = self.variable(value)
         names, port = expand_hosts(words[0], self.place)
         for name in names:
             self.inventory.add_host(name, self.group, port)
@@ -97,7 +117,7 @@ class _Reader:
     def _child(self, line: str) -> None:
         match = _CHILD.fullmatch(line)
         if match is None:
-            raise self.wrong(f"[{self.group}:children] has one group name on each line, got `{line}`")
+            raise self.wrong(f"[{self.group}:children] has one group name on each line, got `{self.shown(line)}`")
         if match[1] not in self.inventory.groups:
             self.unknown.setdefault(match[1], (self.place, f"{self.group}:children"))
         self.inventory.add_child(self.group, match[1], self.place)
@@ -105,19 +125,18 @@ class _Reader:
     def _variable(self, line: str) -> None:
         key, equals, value = line.partition("=")
         if not equals:
-            raise self.wrong(f"[{self.group}:vars] has lines of the form key=value, got `{line}`")
-        variable = Variable(parse_value(value.strip()), self.place)
-        self.inventory.set_group_variables(self.group, {key.strip(): variable})
+            raise self.wrong(f"[{self.group}:vars] has lines of the form key=value, got `{self.shown(line)}`")
+        self.inventory.set_group_variables(self.group, {key.strip(): self.variable(value.strip())})
 
 
 def read_ini(text: str, path: str, inventory: AnsibleInventory) -> None:
     """Add what an INI file says to an inventory.
 
     Args:
-        text: the file's content
+        text: the file's content, a :class:`MaskString` if it was encrypted
         path: its name, for errors
 
     Raises:
         InventoryError: a line cannot be understood; the message has its number
     """
-    _Reader(path, inventory).read(text)
+    _Reader(path, inventory, isinstance(text, MaskString)).read(str.__str__(text))

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pyinfra.api.command import MaskString
 from pyinfra.api.exceptions import InventoryError
+from pyinfra.api.masking import masked
 
 ALL = "all"
 UNGROUPED = "ungrouped"
@@ -18,6 +20,10 @@ class UnsafeText(str):
     """Text that is never a template, whatever is in it."""
 
     __slots__ = ()
+
+
+class UnsafeSecret(UnsafeText, MaskString):
+    """Such text out of an encrypted file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +94,9 @@ class AnsibleInventory:
             try:
                 group.priority = int(variable.value)
             except (TypeError, ValueError):
+                shown = repr(masked(variable.value))
                 raise InventoryError(
-                    f"{variable.place}: `{PRIORITY}` of group `{name}` should be a number, got {variable.value!r}"
+                    f"{variable.place}: `{PRIORITY}` of group `{name}` should be a number, got {shown}"
                 ) from None
 
     def finish(self) -> None:

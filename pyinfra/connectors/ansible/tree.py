@@ -49,7 +49,8 @@ def _name(document: Document, keys: tuple[Any, ...]) -> str:
 def _read_group(document: Document, inventory: AnsibleInventory, keys: tuple[Any, ...], group: Any) -> None:
     name = _name(document, keys)
     if group is not None and not isinstance(group, Mapping):
-        raise InventoryError(f"{document.place(*keys)}: group `{name}` should be a mapping, got {group!r}")
+        shown = repr(document.shown(group, name))
+        raise InventoryError(f"{document.place(*keys)}: group `{name}` should be a mapping, got {shown}")
     inventory.add_group(name)
     for section, value in (group or {}).items():
         place = document.place(*keys, section)
@@ -75,9 +76,10 @@ def _members(document: Document, keys: tuple[Any, ...], value: Any, lists: bool 
     if isinstance(value, list) and lists:
         return [(each, None) for each in value]
     if not isinstance(value, Mapping):
-        example = f"write each as a key, `{value[0]}:`, without a dash" if isinstance(value, list) and value else ""
+        shown = document.shown(value)
+        example = f"write each as a key, `{shown[0]}:`, without a dash" if isinstance(value, list) and value else ""
         raise InventoryError(
-            f"{document.place(*keys)}: `{keys[-1]}` of group `{keys[-2]}` should be a mapping by name, got {value!r}"
+            f"{document.place(*keys)}: `{keys[-1]}` of group `{keys[-2]}` should be a mapping by name, got {shown!r}"
             f"{example and ': '}{example}"
         )
     return list(value.items())
@@ -86,7 +88,8 @@ def _members(document: Document, keys: tuple[Any, ...], value: Any, lists: bool 
 def _read_host(document: Document, inventory: AnsibleInventory, keys: tuple[Any, ...], variables: Any) -> None:
     place = document.place(*keys)
     if variables is not None and not isinstance(variables, Mapping):
-        raise InventoryError(f"{place}: host `{keys[-1]}` should have a mapping of variables, got {variables!r}")
+        shown = repr(document.shown(variables))
+        raise InventoryError(f"{place}: host `{keys[-1]}` should have a mapping of variables, got {shown}")
     names, port = expand_hosts(_name(document, keys), place)
     for name in names:
         # After `hosts` comes the host, before it the group
@@ -104,7 +107,7 @@ def read_program_output(
     """
     content = document.content
     if not isinstance(content, Mapping):
-        raise InventoryError(f"{document.path}: should be a JSON object of groups, got {content!r}")
+        raise InventoryError(f"{document.path}: should be a JSON object of groups, got {document.shown(content)!r}")
     hosts: dict[str, None] = {}
     for name, group in content.items():
         if name == _META:
@@ -128,14 +131,15 @@ def read_program_output(
 def _read_printed_group(document: Document, inventory: AnsibleInventory, name: str, group: Any) -> list[str]:
     """Add one group; returns its hosts."""
     if not isinstance(group, Mapping):
-        raise InventoryError(f"{document.path}: group `{name}` should be an object or a list, got {group!r}")
+        shown = repr(document.shown(group, name))
+        raise InventoryError(f"{document.path}: group `{name}` should be an object or a list, got {shown}")
     inventory.add_group(name)
 
     def names(section: str) -> list[str]:
         found = group.get(section, [])
         if not isinstance(found, list) or not all(isinstance(each, str) and each for each in found):
             where = f"{document.path}: `{section}` of group `{name}`"
-            raise InventoryError(f"{where} should be a list of names, got {found!r}")
+            raise InventoryError(f"{where} should be a list of names, got {document.shown(found)!r}")
         return found
 
     for host in names("hosts"):
@@ -152,5 +156,6 @@ def _printed_variables(document: Document) -> Mapping[str, Any] | None:
         return None
     variables = meta.get("hostvars", {}) if isinstance(meta, Mapping) else meta
     if not isinstance(variables, Mapping):
-        raise InventoryError(f"{document.path}: `_meta` should be an object with `hostvars` by host, got {meta!r}")
+        shown = repr(document.shown(meta))
+        raise InventoryError(f"{document.path}: `_meta` should be an object with `hostvars` by host, got {shown}")
     return variables

@@ -6,11 +6,15 @@ import os
 import shlex
 from binascii import Error as HexError
 from binascii import unhexlify
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
+from pyinfra.api.command import MaskString
 from pyinfra.api.exceptions import InventoryError
 
 from ..inventorytools import ask_tool
+from .model import UnsafeSecret, UnsafeText
 
 HEADER = "$ANSIBLE_VAULT;"
 PASSWORD_FILE = "ANSIBLE_VAULT_PASSWORD_FILE"
@@ -68,7 +72,21 @@ def _decrypt_with(password: bytes, salt: bytes, digest: bytes, data: bytes) -> b
     return unpadder.update(padded) + unpadder.finalize()
 
 
-def decrypt(text: str, place: str) -> str:
+def hidden(value: Any) -> Any:
+    """A value out of an encrypted file, the text in it turned into secrets, at any depth."""
+    if isinstance(value, UnsafeText):
+        return UnsafeSecret(value)
+    if isinstance(value, str):
+        return MaskString(value)
+    if isinstance(value, Mapping):
+        return {key: hidden(item) for key, item in value.items()}
+    for kind in (list, tuple, set):
+        if isinstance(value, kind):
+            return kind(hidden(item) for item in value)
+    return value
+
+
+def decrypt(text: str, place: str) -> MaskString:
     """What an encrypted text says.
 
     Args:
@@ -93,7 +111,7 @@ def decrypt(text: str, place: str) -> str:
     for password in passwords:
         content = _decrypt_with(password, salt, digest, data)
         if content is not None:
-            return content.decode("utf-8", "surrogateescape")
+            return MaskString(content.decode("utf-8", "surrogateescape"))
     if passwords:
         why = f"none of the passwords that {PASSWORD_FILE} and {IDENTITIES} name fits"
     else:
