@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Generator
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -15,6 +14,7 @@ from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host, ctx_state
 
 from .arguments import EXECUTION_ARGUMENT_KEYS, AllArguments, Arguments, all_argument_meta, pop_name
+from .callform import CallForm
 from .connect import on_hosts
 from .detection import detect_changes, detect_rest
 from .exceptions import OperationValueError, PyinfraError
@@ -216,7 +216,7 @@ def operation(
         raise PyinfraError("The `operation` decorator must be called, ie `@operation()`")
 
     def decorate(function: Callable[P, Generator[Any, None, None]]) -> PyinfraOperation[P]:
-        call_form = _CallForm(function, _set_in_op)
+        call_form = CallForm(function, _set_in_op)
 
         @wraps(function)
         def call(*args: Any, **kwargs: Any) -> OperationMeta:
@@ -234,33 +234,6 @@ def operation(
         return made
 
     return decorate
-
-
-class _CallForm:
-    """How an operation's function is called and what it is called, worked out once per operation."""
-
-    __slots__ = ("function", "is_generator", "name", "runs_ahead", "sets_in_op", "signature")
-
-    def __init__(self, function: Callable[..., Any], sets_in_op: bool) -> None:
-        self.function = function
-        self.sets_in_op = sets_in_op
-        self.runs_ahead = sets_in_op and function.__module__.startswith("pyinfra.operations.")
-        self.signature = inspect.signature(function)
-        self.is_generator = inspect.isgeneratorfunction(function)
-        module = function.__module__.rsplit(".", 1)[-1]
-        self.name = f"{module}.{function.__name__}"
-
-    def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Raise a ``TypeError`` that says what is wrong, unless the arguments fit."""
-        if self.is_generator:
-            try:
-                # Binds the arguments and runs nothing, several times faster than the signature's own bind
-                self.function(*args, **kwargs).close()
-            except TypeError:
-                self.signature.bind(*args, **kwargs)
-                raise
-            return
-        self.signature.bind(*args, **kwargs)
 
 
 def _argument_text(value: Any) -> str:
@@ -290,7 +263,7 @@ def _meta_for(
     op_hash: str,
     place: tuple[int, ...],
     arguments: Arguments,
-    form: _CallForm,
+    form: CallForm,
     call: tuple[tuple[Any, ...], dict[str, Any]],
     name: str | None,
 ) -> None:
@@ -310,7 +283,7 @@ def _meta_for(
 def _record(
     state: State | None,
     host: Host | None,
-    form: _CallForm,
+    form: CallForm,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> OperationMeta:
@@ -331,7 +304,7 @@ def _record(
 
     operation_meta = OperationMeta(op_hash)
     op_data = StateOperationHostData(
-        command_generator=lambda: iter(form.function(*args, **kwargs)),
+        command_generator=lambda: form.commands(args, kwargs),
         global_arguments=cast(AllArguments, arguments),
         operation_meta=operation_meta,
         parent_op_hash=host.executing_op_hash,

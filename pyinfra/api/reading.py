@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyinfra.context import ctx_host
 
+from .arguments import all_argument_meta
+from .callform import binding_error
 from .command import QuoteString, StringCommand
 from .exceptions import (
     ConnectError,
@@ -79,7 +81,8 @@ class Form:
         try:
             arguments = self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise FactTypeError(f"Fact {self.name}: {error}") from None
+            why = binding_error(error, self.signature, kwargs, all_argument_meta)
+            raise FactTypeError(f"Fact {self.name}: {why}") from None
         given = dict(arguments.arguments)
         arguments.apply_defaults()
         bound = Bound(arguments.arguments)

@@ -190,7 +190,8 @@ def test_a_fact_can_be_named() -> None:
         ((), {}, "missing a required argument: 'path'"),
         (("a", 1, 2), {}, "too many positional arguments"),
         (("a",), {"lines": 1}, "got an unexpected keyword argument 'lines'"),
-        (("a",), {"_sudoo": 1}, "got an unexpected keyword argument '_sudoo'"),
+        (("a",), {"_sudoo": 1}, "got an unexpected keyword argument '_sudoo' .*: did you mean `_sudo`?"),
+        ((), {"foo": 1}, "missing a required argument: 'path' .*unknown argument `foo`: it takes path"),
     ],
 )
 def test_arguments_that_do_not_fit_are_a_fact_type_error(args: Any, kwargs: Any, message: str) -> None:

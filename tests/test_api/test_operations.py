@@ -93,7 +93,8 @@ def test_yielding_anything_else_is_an_error_that_says_how_to_use_other_operation
         (("a",), {}, "missing a required argument: 'text'"),
         (("a", "b", "c"), {}, "too many positional arguments"),
         (("a", "b"), {"mode": 1}, "got an unexpected keyword argument 'mode'"),
-        (("a", "b"), {"_sudoo": True}, "got an unexpected keyword argument '_sudoo'"),
+        (("a", "b"), {"_sudoo": True}, "got an unexpected keyword argument '_sudoo' .*: did you mean `_sudo`?"),
+        (("a",), {"txt": "b"}, "missing a required argument: 'text' .*`txt`: did you mean `text`?"),
     ],
 )
 def test_arguments_are_bound_when_the_operation_is_called(
@@ -102,7 +103,7 @@ def test_arguments_are_bound_when_the_operation_is_called(
     kwargs: dict[str, Any],
     message: str,
 ) -> None:
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(OperationTypeError, match=f"^Invalid arguments for engine.write_unless_there: {message}"):
         Engine(check=check).add(write_unless_there, *args, **kwargs)
 
 
@@ -113,6 +114,15 @@ def test_a_type_error_inside_the_generator_is_its_own() -> None:
 
     with pytest.raises(TypeError, match="can only concatenate"):
         Engine().add(broken)
+
+
+def test_a_function_that_yields_and_returns_nothing_is_no_operation() -> None:
+    @operation()
+    def silent() -> Any:
+        return None
+
+    with pytest.raises(OperationTypeError, match=r"silent returned NoneType: operations are functions that yield"):
+        Engine().add(silent)
 
 
 def test_a_plain_function_that_returns_commands_is_an_operation_too() -> None:

@@ -103,25 +103,55 @@ def test_wrong_arguments_on_the_command_line_are_told_without_a_traceback(folder
     missing = folder.run("-y", "@fake", "things.say")
     assert missing.exit_code == 1
     assert (
-        missing.lines[-1] == "--> pyinfra error: Invalid arguments for things.say: missing a required argument: 'text'"
+        missing.lines[-1]
+        == "--> Operation error: Invalid arguments for things.say: missing a required argument: 'text'"
     )
     unknown = folder.run("-y", "@fake", "things.say", "x", "colour=red")
-    assert "Invalid arguments for things.say: " in unknown.lines[-1]
-    assert "colour" in unknown.lines[-1]
+    assert unknown.lines[-1] == (
+        "--> Operation error: Invalid arguments for things.say: got an unexpected keyword argument 'colour' "
+        "(unknown argument `colour`: it takes text, times)"
+    )
 
 
 def test_wrong_arguments_in_a_file_are_told_with_the_file(folder: Folder) -> None:
     folder.write("deploy.py", "from pyinfra.operations import server\nserver.shell()")
     ended = folder.run("-y", "@fake", "deploy.py")
     assert ended.exit_code == 1
-    assert "--> An exception occurred in: deploy.py" in ended.lines
-    assert ended.lines[-2] == "TypeError: missing a required argument: 'commands'"
+    assert ended.lines[-1] == (
+        "--> Operation error in deploy.py line 2: Invalid arguments for server.shell: "
+        "missing a required argument: 'commands'"
+    )
+
+
+def test_a_mistyped_argument_is_told_with_the_one_that_was_meant(folder: Folder) -> None:
+    folder.write("deploy.py", "from pyinfra.operations import server\nserver.shell(comands='x')")
+    ended = folder.run("-y", "@fake", "deploy.py")
+    assert ended.exit_code == 1
+    assert ended.lines[-1] == (
+        "--> Operation error in deploy.py line 2: Invalid arguments for server.shell: "
+        "missing a required argument: 'commands' (unknown argument `comands`: did you mean `commands`?)"
+    )
+
+
+def test_an_argument_of_the_wrong_type_is_no_bug_of_pyinfra(folder: Folder) -> None:
+    wrong = "Operation server.shell failed ('bool' object is not iterable): `commands` should be str | list[str], not"
+    folder.write("deploy.py", "from pyinfra.operations import server\nserver.shell(True)")
+    detected = folder.run("@fake", "deploy.py")
+    assert detected.exit_code == 1
+    assert detected.lines[-1] == f"--> Operation error in deploy.py line 2: {wrong} True (bool)"
+    ran = folder.run("-y", "@fake", "server.shell", "true")
+    assert ran.exit_code == 1
+    assert f"    [@fake] {wrong} True (bool)" in ran.lines
+    assert ran.lines[-1] == "--> pyinfra error: No hosts remaining!"
 
 
 def test_wrong_arguments_of_a_fact_are_an_error(folder: Folder) -> None:
     ended = folder.run("@fake", "fact", "things.Word", "colour=red")
     assert ended.exit_code == 1
-    assert ended.lines[-1].startswith("--> pyinfra error: Fact things.Word: ")
+    assert ended.lines[-1] == (
+        "--> pyinfra error: Fact things.Word: got an unexpected keyword argument 'colour' "
+        "(unknown argument `colour`: it takes word)"
+    )
 
 
 def test_an_unexpected_error_in_an_operation_fails_the_host_and_shows_itself(folder: Folder) -> None:
