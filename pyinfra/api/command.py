@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from typing_extensions import Unpack
 
 from .arguments import Environment
+from .exceptions import OperationValueError
 from .hiddenvalue import HiddenValue
 
 if TYPE_CHECKING:
@@ -148,8 +149,15 @@ class StringCommand(PyinfraCommand):
         return f"StringCommand({self.get_masked_value()})"
 
     def get_raw_value(self) -> str:
-        """The text that the host's shell gets, secrets in clear."""
-        return self.separator.join([_render(bit, masked=False) for bit in self.bits])
+        """The text that the host's shell gets, secrets in clear.
+
+        Raises:
+            OperationValueError: there is a NUL byte in it, which no shell takes
+        """
+        text = self.separator.join([_render(bit, masked=False) for bit in self.bits])
+        if "\0" in text:
+            raise OperationValueError(f"A shell command cannot hold a NUL byte: {self.get_masked_value()!r}")
+        return text
 
     def get_masked_value(self) -> str:
         """The text to show: secrets are masked."""

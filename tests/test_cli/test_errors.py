@@ -145,6 +145,24 @@ def test_an_argument_of_the_wrong_type_is_no_bug_of_pyinfra(folder: Folder) -> N
     assert ran.lines[-1] == "--> pyinfra error: No hosts remaining!"
 
 
+def test_a_nul_byte_in_a_command_is_told_without_a_traceback(folder: Folder) -> None:
+    folder.write(
+        "deploy.py",
+        """
+        from pyinfra import host
+        from pyinfra.operations import server
+        server.shell("echo a\\0b")
+        if host.data.get("asks"):
+            host.get_fact(__import__("things").Word, word="a\\0b")
+        """,
+    )
+    for words, what in (((), ""), (("--data", "asks=true"), "could not load fact: things.Word (word=a\x00b): ")):
+        ended = folder.run("-y", *words, "@local", "deploy.py")
+        assert ended.exit_code == 1
+        assert any(f"{what}A shell command cannot hold a NUL byte: " in line for line in ended.lines)
+        assert ended.lines[-1] == "--> pyinfra error: No hosts remaining!"
+
+
 def test_wrong_arguments_of_a_fact_are_an_error(folder: Folder) -> None:
     ended = folder.run("@fake", "fact", "things.Word", "colour=red")
     assert ended.exit_code == 1
