@@ -144,6 +144,7 @@ class _Run:
 
         self.state.init(inventory, config, initial_limit=limit)
         self._set_up_state(command)
+        ended_well = False
         try:
             if isinstance(command, DebugInventory):
                 self._show_inventory(inventory, hosts)
@@ -156,10 +157,17 @@ class _Run:
                 else:
                     self._prepare(command)
                     self._plan_and_execute(command)
+            ended_well = not self.interrupts.happened
+        except _Ended:
+            ended_well = True
+            raise
         except KeyboardInterrupt:
             self._say_interrupted()
             raise _Ended from None
         finally:
+            if not ended_well:
+                # Connectors look here, at their end, for whether all went well on their host
+                self.state.failed_hosts |= self.state.active_hosts
             self._disconnect()
 
     def _end_without_hosts(self, command: Command) -> None:

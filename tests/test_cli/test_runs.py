@@ -412,3 +412,38 @@ def test_many_hosts_are_worked_on_in_one_run(folder: Folder) -> None:
     assert ended.exit_code == 0
     assert ended.lines.count("--> Starting operation: things.say (x)") == 1
     assert sum(line.endswith("Success") for line in ended.lines) == 300
+
+
+def test_connectors_see_at_their_end_whether_the_run_went_well(folder: Folder) -> None:
+    folder.write(
+        "asks.py",
+        """
+        from pyinfra.connectors.fake import FakeConnector
+
+
+        class Asks(FakeConnector):
+            @staticmethod
+            def make_names_data(name=None):
+                yield f"@asks:Asks/{name}", {}, []
+
+            def disconnect(self):
+                print("failed" if self.host in self.state.failed_hosts else "went well")
+        """,
+    )
+    begin = "import gevent, os, things\nfrom pyinfra import host\nthings.say('x')\n"
+    folder.write("well.py", begin)
+    folder.write("wrong.py", f"{begin}if host.name.endswith('a'): raise ValueError('oops')")
+    folder.write("ended.py", f"{begin}raise SystemExit('enough')")
+    folder.write("interrupted.py", f"{begin}if host.name.endswith('a'): os.kill(os.getpid(), 2)\ngevent.sleep(30)")
+
+    def outcomes(*words: str, answers: str = "") -> tuple[int, list[str]]:
+        ended = folder.run("@asks:Asks/a,@asks:Asks/b", *words, answers=answers)
+        return ended.exit_code, ended.out.split("\n")[:-1]
+
+    both_well, both_failed = ["went well"] * 2, ["failed"] * 2
+    assert outcomes("-y", "well.py") == (0, both_well)
+    assert outcomes("--dry", "well.py") == (0, both_well)
+    assert outcomes("well.py", answers="no\n") == (0, both_well)
+    assert outcomes("fact", "things.Word") == (0, both_well)
+    for name, code in (("wrong.py", 1), ("ended.py", 1), ("interrupted.py", 130)):
+        assert outcomes("-y", name) == (code, both_failed), name
