@@ -286,6 +286,56 @@ def test_variables_without_a_counterpart_are_warned_of_once(
     assert message in record.getMessage()
 
 
+# Variables that are called like data of connectors
+
+
+def test_a_variable_does_not_change_how_a_host_is_reached_by_its_name_alone(
+    read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual = 'sshd_port: 1\nssh_port: "2222"\nssh_user: web\nssh_key: ssh-ed25519 AAAA me\nshell_session: no\n'
+    read("h[1:2]\n", **{"group_vars/all.yml": usual})
+    caplog.clear()
+    inventory = Inventory((["@ansible/hosts.ini"], {"ssh_port": 22}))
+    assert [host.data.dict() for host in inventory] == [{"sshd_port": 1, "ssh_port": 22}] * 2
+    # Once for both hosts
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
+        "group_vars/all.yml line 2: `ssh_port` is left out of host data",
+        "group_vars/all.yml line 3: `ssh_user` is left out of host data",
+        "group_vars/all.yml line 4: `ssh_key` is left out of host data",
+        "group_vars/all.yml line 5: `shell_session` is left out of host data",
+    ]
+    assert "since @ssh would connect by it, which Ansible does not: rename it" in caplog.text
+
+
+def test_data_of_other_connectors_than_the_hosts_own_are_variables_like_any_other(
+    read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    yielded = read(
+        "web\nbox ansible_connection=docker\nlocalhost ansible_connection=local\n",
+        **{"group_vars/all": "docker_user: app\nssh_port: 2222\nincus_remote: r\n"},
+    )
+    variables = {"docker_user": "app", "ssh_port": 2222, "incus_remote": "r"}
+    left_out = [variables.keys() - data.keys() for _, data, _ in yielded]
+    assert left_out == [{"ssh_port"}, {"docker_user"}, set()]
+    assert len(caplog.records) == 2
+
+
+def test_connection_variables_can_be_made_of_such_variables(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+    variables = (
+        'ssh_port: "2222"\nansible_port: "{{ ssh_port }}"\nssh_user: "{{ me }}"\nansible_user: "{{ ssh_user }}"\n'
+    )
+    ((_, data, _),) = read("h me=you\n", **{"host_vars/h.yml": variables})
+    assert (data["ssh_port"], data["ssh_user"]) == (2222, "you")
+    assert caplog.records == []
+
+
+def test_a_connection_variable_that_says_something_else_wins_and_is_warned_of(
+    read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert data_of(read, "ssh_port=2222 ansible_port=22") == {"ssh_port": 22}
+    assert "hosts.ini line 1: `ssh_port` is left out of host data" in caplog.text
+
+
 # What is wrong with inventories
 
 

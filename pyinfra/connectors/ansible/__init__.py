@@ -25,9 +25,10 @@ class AnsibleInventoryConnector(BaseConnector):
     from there and from ``group_vars`` and ``host_vars`` beside it, and where several places set one, the one counts
     that does for Ansible. An absolute path gives a double slash: ``@ansible//etc/ansible/hosts``.
 
-    Groups are Ansible's, ``all`` and ``ungrouped`` among them, and ``@ansible``. Data are all of a host's variables, in
-    them templates as text; and what the connection variables amount to: ``ssh_hostname``, ``ssh_user`` …, ``_sudo``,
-    or a host of another connector, such as ``@local`` or ``@docker/NAME``, where ``ansible_connection`` says so.
+    Groups are Ansible's, ``all`` and ``ungrouped`` among them, and ``@ansible``. Data are a host's variables, in them
+    templates as text; and what the connection variables amount to: ``ssh_hostname``, ``ssh_user`` …, ``_sudo``, or a
+    host of another connector, such as ``@local`` or ``@docker/NAME``, where ``ansible_connection`` says so. Variables
+    that are only called like data by which the host's connector connects are left out, with a warning.
 
     YAML needs PyYAML (``pip install pyinfra[ansible]``). For example ``pyinfra @ansible/hosts.ini debug-inventory``.
     """
@@ -57,4 +58,4 @@ class AnsibleInventoryConnector(BaseConnector):
                 "group_names": sorted(group for group in groups if group != ALL),
             }
             host_name, data = reach(HostVariables(host, variables, about, warned))
-            yield host_name, {**{key: each.value for key, each in variables.items()}, **data}, [_NAME, *groups]
+            yield host_name, data, [_NAME, *groups]

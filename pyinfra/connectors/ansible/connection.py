@@ -9,7 +9,14 @@ from typing import Any
 
 from pyinfra.api.command import MaskString
 
-from .values import HostVariables
+from ..base import BaseConnector
+from ..chroot import ChrootConnector
+from ..docker import DockerConnector, PodmanConnector
+from ..incus import IncusConnector, LXDConnector
+from ..kubernetes import KubernetesConnector
+from ..local import LocalConnector
+from ..ssh import SSHConnector
+from .values import HostVariables, is_template
 
 _METHOD = ("ansible_become_method",)
 _CONNECTION = ("ansible_connection",)
@@ -75,23 +82,53 @@ PLACES: dict[str, Place] = {
     ),
 }
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "libssh")
+# Those that hosts are of, by name
+_CONNECTORS: dict[str, type[BaseConnector]] = {
+    "chroot": ChrootConnector,
+    "docker": DockerConnector,
+    "incus": IncusConnector,
+    "kubernetes": KubernetesConnector,
+    "local": LocalConnector,
+    "lxd": LXDConnector,
+    "podman": PodmanConnector,
+    "ssh": SSHConnector,
+}
 
 
 def reach(variables: HostVariables) -> tuple[str, dict[str, Any]]:
-    """pyinfra's name of a host of an inventory, and the data that its connection variables amount to.
+    """pyinfra's name of a host of an inventory, and its data: its variables, and what connection variables amount to.
+
+    A variable that is called like data of the host's connector, ``ssh_port`` for example, has nothing to do with
+    connections for Ansible: it is left out, with a warning.
 
     Raises:
         InventoryError: no connector does what they ask for
     """
+    connector, name, translated = _reach(variables)
+    data = variables.plain()
+    for key in [key for key in data if key in _CONNECTORS[connector].data_meta]:
+        value = data.pop(key)
+        # Connection variables are often templates that name such a variable
+        if key not in translated or not (is_template(value) or str(value) == str(translated[key])):
+            variables.warn(
+                (key,),
+                f"is left out of host data, since @{connector} would connect by it, which Ansible does not: rename it "
+                "to read it in deploys; what is for connections belongs into ansible_… variables or group_data",
+            )
+    return name, {**data, **translated}
+
+
+def _reach(variables: HostVariables) -> tuple[str, str, dict[str, Any]]:
+    """The connector that a host is of, its name, and what its connection variables amount to."""
     host = variables.host
     connection = (variables.text(*_CONNECTION) or "ssh").rpartition(".")[2]
     data = _elevation(variables)
     if (shell := variables.text("ansible_shell_executable")) is not None:
         data["_shell_executable"] = shell
     if connection in _SSH:
-        return host, {**_ssh_data(variables), **data}
+        return "ssh", host, {**_ssh_data(variables), **data}
     if connection == "local":
-        return "@local" if host == "localhost" else f"@local/{host}", data
+        return "local", "@local" if host == "localhost" else f"@local/{host}", data
     place = PLACES.get(connection)
     if place is None:
         known = ", ".join(["ssh", "local", *PLACES])
@@ -104,7 +141,7 @@ def reach(variables: HostVariables) -> tuple[str, dict[str, Any]]:
     for name in place.unsupported:
         if variables.get(name) is not None:
             variables.warn((name,), f"means nothing to @{place.connector}: ignored")
-    return f"@{place.connector}/{host}", data
+    return place.connector, f"@{place.connector}/{host}", data
 
 
 # SSH

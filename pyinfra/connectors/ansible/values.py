@@ -44,6 +44,10 @@ class HostVariables:
         # Whether a secret has come into the template that is being worked out
         self._has_secret = False
 
+    def plain(self) -> dict[str, Any]:
+        """All variables as they are written."""
+        return {name: variable.value for name, variable in self._variables.items()}
+
     def wrong(self, names: tuple[str, ...], message: str) -> InventoryError:
         """An error about one of these variables, the one that is set."""
         return InventoryError(self._about_one(names, f"of host `{self.host}` {message}"))
@@ -77,7 +81,7 @@ class HostVariables:
         if name is None:
             return None
         value = self._variables[name].value
-        if not _is_template(value):
+        if not is_template(value):
             return value
         try:
             rendered = self._render(value)
@@ -126,7 +130,7 @@ class HostVariables:
             # Plain text, of which Jinja2 makes literals by repr()
             rendered = self._environment.from_string(str.__str__(template)).render()
             # Of a value inside another one that is a template
-            rendered = self._render(rendered) if _is_template(rendered) else rendered
+            rendered = self._render(rendered) if is_template(rendered) else rendered
             return MaskString(rendered) if self._has_secret else rendered
         finally:
             self._depth -= 1
@@ -143,7 +147,7 @@ class HostVariables:
     def _value_for_template(self, name: str) -> Any:
         value = self._variables[name].value
         self._has_secret |= is_secret_name(name) or masked(value) != value
-        return self._render(value) if _is_template(value) else value
+        return self._render(value) if is_template(value) else value
 
     def _lookup(self, plugin: str, *terms: str, **_: Any) -> str:
         """The one lookup of Ansible's that connection variables are often made with."""
@@ -173,5 +177,6 @@ class HostVariables:
         return environment
 
 
-def _is_template(value: Any) -> bool:
+def is_template(value: Any) -> bool:
+    """Whether a value is text that Ansible would work out."""
     return isinstance(value, str) and not isinstance(value, UnsafeText) and ("{{" in value or "{%" in value)
