@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyinfra.api.masking import masked
 
+from .exceptions import CliError
 from .plan import done_operations, names_in_order, operation_title, planned_operations
 from .prints import jsonify
 
@@ -37,8 +41,23 @@ class FactCollector:
 
 
 def write_json(value: Any) -> None:
-    """Write one value, on one line, to standard output."""
-    click.echo(jsonify(value))
+    """Write one value, on one line, to standard output. A reader that has gone away gets nothing, and the run goes on.
+
+    Raises:
+        CliError: it cannot be written
+    """
+    try:
+        click.echo(jsonify(value))
+    except OSError as error:
+        _let_go_of_output()
+        if not isinstance(error, BrokenPipeError):
+            raise CliError(f"Cannot write JSON to standard output: {error.strerror}") from error
+
+
+def _let_go_of_output() -> None:
+    """Have what could not be written go nowhere: at its end Python would try once more, and complain."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _described(op_hash: str, op_meta: StateOperationMeta) -> dict[str, Any]:

@@ -72,6 +72,20 @@ class Folder:
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
+    def shell(self, line: str) -> Ended:
+        """Run a line of ``sh`` in the folder, in which ``pyinfra`` is a command."""
+        ended = subprocess.run(
+            ["sh", "-c", f'pyinfra() {{ "$python" -m pyinfra_cli "$@"; }}\n{line}'],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=self.path,
+            env={**self.environment, "python": sys.executable},
+            timeout=SECONDS_TO_RUN,
+            check=False,
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
     def python(self, text: str) -> Ended:
         """Run a program of Python in the folder."""
         ended = subprocess.run(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+
 from tests.support.commandline import Folder
 
 
@@ -106,6 +110,24 @@ def test_secrets_in_data_are_masked(folder: Folder) -> None:
     folder.write("hosts.py", "from pyinfra.api import HiddenValue\nall = [('@fake', {'key': HiddenValue('hush')})]")
     ended = folder.run("--json", "hosts.py", "debug-inventory")
     assert ended.json[0]["data"] == {"key": "*MASKED*"}
+
+
+def test_a_reader_that_has_gone_away_ends_no_run(folder: Folder) -> None:
+    for command, exit_code in (("true", 0), ("exit 3", 1)):
+        ended = folder.shell(f"( pyinfra --json @local exec -- '{command}'; echo rc $? >&2 ) | true")
+        assert ended.lines[-1] == f"rc {exit_code}"
+        assert "Broken pipe" not in ended.err
+        assert "--> Disconnecting from hosts..." in ended.lines
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+def test_output_that_cannot_be_written_is_told_in_one_line(folder: Folder) -> None:
+    ended = folder.shell("pyinfra --json @local exec -- true >/dev/full")
+    assert ended.exit_code == 1
+    assert ended.lines[-2:] == [
+        "--> Disconnecting from hosts...",
+        "--> pyinfra error: Cannot write JSON to standard output: No space left on device",
+    ]
 
 
 def test_what_a_connector_prints_is_for_people(folder: Folder) -> None:
