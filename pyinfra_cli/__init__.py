@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 
 # Nearly all that a run makes lives to its end. With Python's own 700, looking for garbage among it again and again took
 # a third of a run over 3,000 hosts; what is given up is some memory for the little garbage that there is
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
+
+
+def open_standard_streams() -> None:
+    """Have standard input, output and error be open: those that were closed are the null device.
+
+    The next file or connection that is opened would have their number, and whatever programs write there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor == number:
+            os.set_inheritable(descriptor, True)
+        setattr(sys, name, open(descriptor, "w" if number else "r"))
 
 
 def prepare_process() -> None:

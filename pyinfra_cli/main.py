@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from . import prepare_process
+from . import open_standard_streams, prepare_process
 from .options import ABOUT, ELEVATION, INPUT, OUTPUT, RUN, SSH, STRATEGY, Options, TitledCommand, option
 
 
@@ -196,6 +196,7 @@ def cli(ctx: click.Context, /, **values: Any) -> None:
 
 def main() -> None:
     """Run the command line of this process; ends with :class:`SystemExit`."""
+    open_standard_streams()
     try:
         cli(prog_name="pyinfra")
     finally:

@@ -30,7 +30,10 @@ def process_set_up(options: Options, terminal: Terminal) -> Iterator[None]:
             os.chdir(options.chdir)
         except OSError as error:
             raise CliError(f"Cannot change to folder {options.chdir}: {error.strerror}") from error
-    here = os.getcwd()
+    try:
+        here = os.getcwd()
+    except FileNotFoundError as error:
+        raise CliError("The working directory does not exist any more: change to one, or use --chdir") from error
     sys.path.insert(0, here)
     pyinfra.is_cli = True
     set_current_terminal(terminal)

@@ -163,6 +163,22 @@ def test_a_nul_byte_in_a_command_is_told_without_a_traceback(folder: Folder) -> 
         assert ended.lines[-1] == "--> pyinfra error: No hosts remaining!"
 
 
+def test_a_working_directory_that_is_gone_is_told_without_a_traceback(folder: Folder) -> None:
+    ended = folder.shell("mkdir gone && cd gone && rmdir ../gone && pyinfra -y @local server.shell ls")
+    assert ended.exit_code == 1
+    assert ended.lines == [
+        "--> pyinfra error: The working directory does not exist any more: change to one, or use --chdir"
+    ]
+
+
+def test_a_run_goes_on_without_standard_error_and_output(folder: Folder) -> None:
+    # What is opened next would have their numbers: a child's standard error would be written there
+    ended = folder.shell("pyinfra @local exec -- 'readlink /proc/self/fd/2 >seen' 2>&- >&- <&-; echo rc $?")
+    assert ended.out == "rc 0\n"
+    assert "socket" not in (folder.path / "seen").read_text()
+    assert folder.shell("pyinfra @local exec -- 'exit 3' 2>&-").exit_code == 1
+
+
 def test_wrong_arguments_of_a_fact_are_an_error(folder: Folder) -> None:
     ended = folder.run("@fake", "fact", "things.Word", "colour=red")
     assert ended.exit_code == 1
