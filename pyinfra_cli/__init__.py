@@ -22,7 +22,7 @@ def open_standard_streams() -> None:
         descriptor = os.open(os.devnull, os.O_RDWR)
         if descriptor == number:
             os.set_inheritable(descriptor, True)
-        setattr(sys, name, open(descriptor, "w" if number else "r"))
+        setattr(sys, name, os.fdopen(descriptor, "w" if number else "r"))
 
 
 def prepare_process() -> None:
