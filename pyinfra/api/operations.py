@@ -53,7 +53,8 @@ class _Attempt:
     commands: list[Any] = field(default_factory=list)
     succeeded_count: int = 0
     outputs: list[CommandOutput] = field(default_factory=list)
-    failure: HostFailure | None = None
+    # The first command that failed, and the error that ended it all
+    failures: list[HostFailure] = field(default_factory=list)
 
     def combined_output(self) -> CommandOutput:
         """The output of all commands in one."""
@@ -98,7 +99,7 @@ class _HostOperation:
                     return True
             except Exception as error:
                 self.state.trigger_callbacks("operation_host_exception", self.host, self.op_hash, error)
-                attempt = _Attempt(succeeded=False, failure=self._failure(error=error))
+                attempt = _Attempt(succeeded=False, failures=[self._failure(error=error)])
                 return self._finish(attempt, 0)
 
         if not self.is_nested:
@@ -153,7 +154,7 @@ class _HostOperation:
             for item in commands_of(self.host, self.op_hash, self.op_data):
                 if self.state.interrupted:
                     attempt.succeeded = False
-                    attempt.failure = self._failure(error=PyinfraError("Interrupted"))
+                    attempt.failures.append(self._failure(error=PyinfraError("Interrupted")))
                     break
                 if not self._run_command(self._as_command(item), attempt):
                     attempt.succeeded = False
@@ -163,7 +164,7 @@ class _HostOperation:
             self.state.trigger_callbacks("operation_host_exception", self.host, self.op_hash, error)
             attempt.succeeded = False
             output = error.output if isinstance(error, FactReadError) else None
-            attempt.failure = self._failure(error=error, output=output)
+            attempt.failures.append(self._failure(error=error, output=output))
         return attempt
 
     def _as_command(self, item: Any) -> PyinfraCommand:
@@ -200,8 +201,8 @@ class _HostOperation:
             attempt.outputs.append(output)
         if success:
             attempt.succeeded_count += 1
-        elif attempt.failure is None:
-            attempt.failure = self._failure(command, output, error)
+        elif not attempt.failures:
+            attempt.failures.append(self._failure(command, output, error))
         if self.state.callback_handlers:
             self.state.trigger_callbacks(
                 "operation_host_command",
@@ -269,7 +270,7 @@ class _HostOperation:
         if attempt.succeeded and host.broken:
             # A callback kept to itself that the connection broke
             attempt.succeeded = False
-            attempt.failure = self._failure(error=host.connection_error)
+            attempt.failures.append(self._failure(error=host.connection_error))
         self.op_data.operation_meta.set_complete(
             attempt.succeeded,
             attempt.commands,
@@ -294,8 +295,7 @@ class _HostOperation:
                 results.partial_ops += 1
         else:
             results.error_ops += 1
-            if attempt.failure is not None:
-                state.failures.append(attempt.failure)
+            state.failures.extend(attempt.failures)
         state.trigger_callbacks("operation_host_error", host, op_hash, tries, retries)
         return ignored
 

@@ -148,6 +148,22 @@ def test_a_failure_knows_its_operation_command_and_what_the_host_said() -> None:
     assert (failure.command, failure.stderr_lines, failure.error_text) == ("bad", ("one", "two"), "")
 
 
+def test_an_error_after_a_failed_command_hides_neither() -> None:
+    @operation()
+    def broken() -> Iterator[str]:
+        yield "bad"
+        yield "good"
+        raise KeyError("lost")
+
+    engine = Engine("a b", check=False, data={"a": {"script": {"bad": Failed("no")}}})
+    engine.add(broken, host=engine.host("a"), _continue_on_error=True)
+    engine.run()
+    assert engine.calls("a") == ["bad", "good"]
+    command, error = engine.state.failures
+    assert (command.command, command.stderr_lines, command.error) == ("bad", ("no",), None)
+    assert (error.command, error.error_text, error.is_unexpected) == (None, "KeyError: 'lost'", True)
+
+
 # Errors that nobody expects
 
 
