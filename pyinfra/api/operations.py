@@ -354,11 +354,16 @@ def _run_op(state: State, op_hash: str) -> None:
         return state.interrupted or run_host_op(state, host, op_hash)
 
     if arguments["_serial"]:
-        failed = [host for host in hosts if _run_on_hosts(state, [host], run)]
-    else:
-        own_limit = arguments["_parallel"]
-        pool = None if own_limit == state.config.PARALLEL else Pool(own_limit or None)
-        failed = _run_on_hosts(state, hosts, run, pool)
+        try:
+            for host in hosts:
+                # Too many may have failed for the next one to begin
+                state.fail_hosts(_run_on_hosts(state, [host], run))
+        finally:
+            state.trigger_callbacks("operation_end", op_hash)
+        return
+    own_limit = arguments["_parallel"]
+    pool = None if own_limit == state.config.PARALLEL else Pool(own_limit or None)
+    failed = _run_on_hosts(state, hosts, run, pool)
     state.trigger_callbacks("operation_end", op_hash)
     state.fail_hosts(failed)
 

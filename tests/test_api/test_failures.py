@@ -129,6 +129,16 @@ def test_a_run_ends_when_strictly_more_than_fail_percent_failed(
     assert str(caught.value) == message
 
 
+def test_an_operation_that_goes_host_by_host_ends_where_too_many_failed() -> None:
+    engine = Engine("a b c", data={"b": {"script": {"x": Failed()}}}, FAIL_PERCENT=0)
+    events = engine.record("operation_end", "host_failed")
+    meta = engine.add(commands, "x", _serial=True)
+    with pytest.raises(PyinfraError, match="Over 0% of hosts failed"):
+        engine.run()
+    assert [engine.calls(name) for name in "abc"] == [["x"], ["x"], []]
+    assert events == [("host_failed", engine.host("b")), ("operation_end", meta._hash)]
+
+
 def test_whoever_runs_pyinfra_can_be_asked_whether_to_go_on() -> None:
     engine = Engine("a b", data={"a": {"script": {"x": Failed()}}})
     asked: list[Any] = []
