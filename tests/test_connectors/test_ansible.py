@@ -110,6 +110,12 @@ def test_templates_in_data_stay_as_they_are(read: Read) -> None:
         ("ansible_connection=ansible.builtin.paramiko_ssh", {}),
         ("ansible_host_key_checking=false", {"ssh_strict_host_key_checking": "no"}),
         ("ansible_ssh_host_key_checking=True", {}),
+        ("ansible_ssh_transfer_method=scp", {"ssh_file_transfer_protocol": "scp"}),
+        (
+            "ansible_ssh_transfer_method=sftp ansible_ssh_retries=3",
+            {"ssh_file_transfer_protocol": "sftp", "ssh_connect_retries": 3},
+        ),
+        ("ansible_ssh_transfer_method=smart", {}),
         (
             "ansible_ssh_common_args='-o StrictHostKeyChecking=No -oUserKnownHostsFile=/dev/null -C'",
             {"ssh_strict_host_key_checking": "no", "ssh_known_hosts_file": "/dev/null"},
@@ -232,6 +238,10 @@ def test_templates_in_connection_variables_are_worked_out(read: Read, monkeypatc
             "ansible_become=yes ansible_become_method=runas",
             "`ansible_become_method` of host `web` is `runas`, which pyinfra cannot do; there are: sudo, su",
         ),
+        (
+            "ansible_ssh_transfer_method=ftp",
+            "`ansible_ssh_transfer_method` of host `web` is `ftp`, which is none of sftp, scp, piped, smart",
+        ),
         ("ansible_port=http", "`ansible_port` of host `web` should be a number, got 'http'"),
         ("ansible_become=maybe", "`ansible_become` of host `web` should be true or false, got 'maybe'"),
         ("ansible_password=[1]", "`ansible_password` of host `web` should be text, got a list"),
@@ -268,6 +278,8 @@ def test_variables_that_nothing_can_be_made_of_are_errors_with_their_place(
     [
         ("ansible_ssh_common_args='-J bastion'", "has proxyjump, which host data cannot say: put it in ~/.ssh/config"),
         ("ansible_ssh_args='-w 0'", "has -w, which host data cannot say: put it in ~/.ssh/config"),
+        ("ansible_timeout=30", "means nothing to @ssh: ignored; CONNECT_TIMEOUT in config.py says it for all hosts"),
+        ("ansible_paramiko_proxy_command='ssh -W %h:%p b'", "means nothing to @ssh: ignored"),
         ("ansible_connection=docker ansible_docker_extra_args='-H x'", "means nothing to @docker: ignored"),
         ("ansible_become=y ansible_become_flags=-k", "has -k, which no global argument does: ignored"),
         (

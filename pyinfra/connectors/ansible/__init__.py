@@ -30,7 +30,8 @@ class AnsibleInventoryConnector(BaseConnector):
     host of another connector, such as ``@local`` or ``@docker/NAME``, where ``ansible_connection`` says so. Variables
     that are only called like data by which the host's connector connects are left out, with a warning.
 
-    YAML needs PyYAML (``pip install pyinfra[ansible]``). For example ``pyinfra @ansible/hosts.ini debug-inventory``.
+    YAML needs PyYAML (``pip install pyinfra[ansible]``), TOML Python 3.11. For example
+    ``pyinfra @ansible/hosts.ini debug-inventory``.
     """
 
     handles_execution = False

@@ -25,6 +25,15 @@ _PASSWORD = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
 _KEY = ("ansible_private_key_file", "ansible_ssh_private_key_file")
 _KEY_PASSWORD = ("ansible_private_key_passphrase", "ansible_ssh_private_key_passphrase")
 _CHECKING = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
+_TRANSFER = ("ansible_ssh_transfer_method",)
+_TIMEOUT = ("ansible_timeout", "ansible_paramiko_timeout", "ansible_ssh_timeout")
+# Without them Ansible would not reach the host
+_UNSUPPORTED_BY_SSH = (
+    "ansible_paramiko_proxy_command",
+    "ansible_private_key",
+    "ansible_ssh_private_key",
+    "ansible_ssh_pkcs11_provider",
+)
 _SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 
 
@@ -138,10 +147,14 @@ def _reach(variables: HostVariables) -> tuple[str, str, dict[str, Any]]:
     for key, names in place.data.items():
         if (value := variables.text(*names)) is not None:
             data[key] = value
-    for name in place.unsupported:
-        if variables.get(name) is not None:
-            variables.warn((name,), f"means nothing to @{place.connector}: ignored")
+    _warn_of_unsupported(variables, place.connector, place.unsupported)
     return place.connector, f"@{place.connector}/{host}", data
+
+
+def _warn_of_unsupported(variables: HostVariables, connector: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if variables.get(name) is not None:
+            variables.warn((name,), f"means nothing to @{connector}: ignored")
 
 
 # SSH
@@ -155,6 +168,8 @@ def _ssh_data(variables: HostVariables) -> dict[str, Any]:
         "ssh_password": variables.text(*_PASSWORD),
         "ssh_key": variables.text(*_KEY),
         "ssh_key_password": variables.text(*_KEY_PASSWORD),
+        "ssh_connect_retries": variables.number("ansible_ssh_retries"),
+        "ssh_file_transfer_protocol": _transfer_protocol(variables),
     }
     data = {key: value for key, value in found.items() if value is not None}
     for name in _SSH_ARGUMENTS:
@@ -174,7 +189,21 @@ def _ssh_data(variables: HostVariables) -> dict[str, Any]:
                 raise variables.wrong((name,), f"should have a number for {keyword}, got {shown}") from None
     if variables.truth(*_CHECKING) is False:
         data["ssh_strict_host_key_checking"] = "no"
+    if variables.get(*_TIMEOUT) is not None:
+        variables.warn(_TIMEOUT, "means nothing to @ssh: ignored; CONNECT_TIMEOUT in config.py says it for all hosts")
+    _warn_of_unsupported(variables, "ssh", _UNSUPPORTED_BY_SSH)
     return data
+
+
+def _transfer_protocol(variables: HostVariables) -> str | None:
+    method = variables.text(*_TRANSFER)
+    if method in (None, "sftp", "scp"):
+        return method
+    # Through a shell, which is how a connection copies files anyway
+    if method in ("piped", "smart"):
+        return None
+    shown = variables.shown(_TRANSFER, method)
+    raise variables.wrong(_TRANSFER, f"is `{shown}`, which is none of sftp, scp, piped, smart")
 
 
 def _as_it_is(value: str) -> str:
