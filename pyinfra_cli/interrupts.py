@@ -10,7 +10,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from gevent.event import Event
 from gevent.hub import get_hub
+
+from pyinfra.api.output import set_pause
 
 if TYPE_CHECKING:
     from pyinfra.api.state import State
@@ -25,8 +28,8 @@ class Interrupts:
     """A context that answers Ctrl-C, as far as the run has come.
 
     While operations run, the first one lets the commands end that are under way, and the second one ends them on the
-    hosts. At all other times there is nothing to end well: the first one raises ``KeyboardInterrupt`` in the main
-    greenlet. A third one raises it wherever Python is.
+    hosts. At all other times, also where somebody is asked something, there is nothing to end well: the first one
+    raises ``KeyboardInterrupt`` in the main greenlet. A third one raises it wherever Python is.
     """
 
     def __init__(self, terminal: Terminal) -> None:
@@ -37,6 +40,9 @@ class Interrupts:
         # The run whose operations are running now, and whether their commands are ended at once
         self._running: State | None = None
         self._kill_first = False
+        # The greenlet that asks somebody something and has stopped the process for it; whether one was interrupted
+        self._asker: Any = None
+        self._asker_interrupted = False
         self._main = gevent.getcurrent()
         self._before: Any = None
         self._deadline: Any = None
@@ -49,9 +55,11 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._on_signal)
+        set_pause(self.prompting)
         return self
 
     def __exit__(self, *error: object) -> None:
+        set_pause(self.terminal.paused)
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
         self.operations_ended()
@@ -76,10 +84,37 @@ class Interrupts:
         finally:
             self._running = running
 
+    @contextmanager
+    def prompting(self) -> Iterator[None]:
+        """Within the ``with`` block somebody is asked something by a call that stops the process, and may press Ctrl-C.
+
+        For :func:`pyinfra.api.output.set_pause`. Ctrl-C ends that call and the run. Who has asked is not told, as a
+        host's greenlet could do nothing about it: it waits to be killed as all others are, and whoever wants to ask
+        after that waits with it.
+        """
+        if not self._asker_interrupted:
+            with self.terminal.paused():
+                self._asker = gevent.getcurrent()
+                try:
+                    yield
+                except KeyboardInterrupt:
+                    if self._asker is self._main:
+                        raise
+                    self._asker_interrupted = True
+                finally:
+                    self._asker = None
+            if not self._asker_interrupted:
+                return
+            self.terminal.line()  # ends that of the question
+            self._say("Interrupted")
+            self.terminal.line()
+            self._raise_in_main()
+        Event().wait()
+
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         """Runs between any two steps of any greenlet: leaves all else to the event loop."""
         self.count += 1
-        if self.count > 2:
+        if self.count > 2 or self._asker is gevent.getcurrent():
             raise KeyboardInterrupt
         state = self._running
         if state is None:

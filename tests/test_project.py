@@ -82,10 +82,24 @@ def python_files() -> list[Path]:
 
 
 def imports_of(path: Path) -> list[tuple[str, str | None]]:
-    """Each import in a file as ``(module, name)``, relative ones resolved."""
+    """Each import in a file as ``(module, name)``, relative ones resolved.
+
+    What a file can do without is none: an import in the body of ``try`` with an ``except ImportError``.
+    """
     package = ".".join(path.relative_to(ROOT).with_suffix("").parts[:-1])
     found: list[tuple[str, str | None]] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tried = {
+        part
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Try)
+        and any(isinstance(each.type, ast.Name) and each.type.id == "ImportError" for each in node.handlers)
+        for statement in node.body
+        for part in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if node in tried:
+            continue
         if isinstance(node, ast.Import):
             found += [(alias.name, None) for alias in node.names]
         if isinstance(node, ast.ImportFrom):

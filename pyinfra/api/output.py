@@ -27,7 +27,10 @@ def echo(message: Any = None, **kwargs: Any) -> None:
 
 
 def paused() -> AbstractContextManager[None]:
-    """A context in which nobody writes to the terminal, for asking something there."""
+    """A context in which nobody writes to the terminal, for asking something there.
+
+    Ctrl-C within it ends what asks, and the run.
+    """
     return nullcontext() if _pause is None else _pause()
 
 

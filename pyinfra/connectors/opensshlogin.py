@@ -9,7 +9,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,11 @@ from gevent.socket import wait_read
 
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.output import echo
+
+try:
+    from pyinfra.api.output import paused
+except ImportError:  # pyinfra 3.10 does not have it
+    paused = nullcontext
 
 from .session import ProcessPipe
 
@@ -196,7 +201,8 @@ class Master:
             return None
         ask = input if "(yes/no" in prompt else getpass.getpass
         try:
-            return ask(f"{self._host.print_prefix}{prompt.strip()} ")
+            with paused():
+                return ask(f"{self._host.print_prefix}{prompt.strip()} ")
         except EOFError:
             return None
 

@@ -58,7 +58,7 @@ def _askpass_file(state: State, host: Host, which: str, arguments: Mapping[str, 
         # It prints what follows its second line. sed is no shell builtin, but has the path alone in its arguments
         script = f'#!/bin/sh\nexec sed 1,2d "$0"\n{password}\n'
         if not host.put_file(BytesIO(script.encode("utf-8", "surrogateescape")), path, **front):
-            raise PyinfraError(f"[{host.name}] Cannot write {path}, which is to tell a password to sudo or su")
+            raise PyinfraError(f"Cannot write {path} on {host.name}, which is to tell a password to sudo or su")
     return files[key][0]
 
 
@@ -72,10 +72,10 @@ def _make_askpass_file(host: Host, folder: str, front: Mapping[str, Any]) -> str
     command = StringCommand("{ f=$(", make, " 2> /dev/null) || {", own, '; }; } && chmod 700 "$f" && echo "$f"')
     success, output = host.run_shell_command(command, print_output=False, print_input=False, **front)
     if not success or not output.stdout_lines:
-        raise PyinfraError(
-            f"[{host.name}] Cannot make a file for the password of sudo or su in {folder}: {output.stderr}; "
-            "_temp_dir or TEMP_DIR names another folder"
-        )
+        why = f"{output.stderr}; _temp_dir or TEMP_DIR names another folder"
+        if not output.stderr:  # who was killed says nothing
+            why = f"the command for it ended with exit code {output.exit_code}"
+        raise PyinfraError(f"Cannot make a file for the password of sudo or su in {folder} on {host.name}: {why}")
     return output.stdout_lines[-1]
 
 

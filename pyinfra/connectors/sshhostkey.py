@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable
 
 from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.output import paused
 
 from .knownhosts import KnownHosts, KnownKey, fingerprint, lookup_name
 from .sshtarget import Target
@@ -116,7 +117,8 @@ def _ask(target: Target, what: str, blob: bytes) -> bool:
                     f"Host key error: no key is known for {target.host}, it shows {what}, and nobody is there to ask; "
                     "set ssh_strict_host_key_checking to accept-new, or add the key"
                 )
-            sys.stderr.write(f"No key is known for {target.host}, it shows {what}. Trust it? [y/N] ")
-            sys.stderr.flush()
-            _answers[key] = sys.stdin.readline().strip().lower() in {"y", "yes"}
+            with paused():
+                sys.stderr.write(f"No key is known for {target.host}, it shows {what}. Trust it? [y/N] ")
+                sys.stderr.flush()
+                _answers[key] = sys.stdin.readline().strip().lower() in {"y", "yes"}
         return _answers[key]

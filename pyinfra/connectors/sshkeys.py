@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from getpass import getpass
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.output import paused
 
 if TYPE_CHECKING:
     from paramiko import PKey
@@ -73,7 +74,8 @@ def _decrypt(path: str, passphrase: str | None, ask: bool) -> PKey:
         raise ConnectError(f"Incorrect password for private key file: {path}") from None
     if not ask or not sys.stdin.isatty():
         raise ConnectError(f"Private key file ({path}) is encrypted, set ssh_key_password to use this key")
-    passphrase = getpass(f"Enter password for private key: {path}: ")
+    with paused():
+        passphrase = getpass.getpass(f"Enter password for private key: {path}: ")
     try:
         key = _parse(path, passphrase)
     except (PasswordRequiredException, TypeError, ConnectError):

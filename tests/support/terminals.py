@@ -26,11 +26,17 @@ class Terminal:
             dimensions=(40, 100),
         )
         self.seen = ""
+        # Whether the terminal shows what is typed once the run has ended
+        self.echoes_at_the_end = False
 
     def wait_for(self, text: str) -> None:
         """Wait until a text is on the screen."""
         self.process.expect_exact(text)
         self.seen += self.process.before + text
+
+    def wait_until_nothing_is_echoed(self) -> None:
+        """Wait until a secret may be typed."""
+        assert self.process.waitnoecho(timeout=30)
 
     def press_ctrl_c(self) -> None:
         """Press Ctrl-C."""
@@ -40,6 +46,7 @@ class Terminal:
         """Wait for the end; returns the exit code."""
         self.process.expect(pexpect.EOF)
         self.seen += self.process.before
+        self.echoes_at_the_end = self.process.getecho()
         self.process.close()
         assert self.process.exitstatus is not None, self.seen
         return self.process.exitstatus

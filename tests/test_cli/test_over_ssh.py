@@ -138,6 +138,59 @@ def test_ctrl_c_ends_a_command_of_exec_on_the_host(
     wait_until_gone(user, "tail -f /dev/null")
 
 
+def test_ctrl_c_where_the_password_of_a_key_is_asked_for_ends_the_run(
+    folder: Folder,
+    words: tuple[str, ...],
+    terminals: list[Terminal],
+) -> None:
+    key = make_key(folder.path / "key", passphrase="it's secret")
+    words = (*words[:4], "--ssh-key", str(key), *words[6:])
+    terminals.append(terminal := Terminal(folder, *words, "127.0.0.1,127.0.0.2", "exec", "--", "true"))
+    terminal.wait_for("Enter password for private key")
+    terminal.wait_until_nothing_is_echoed()
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert terminal.echoes_at_the_end
+    assert terminal.seen.count("Enter password") == 1
+    assert "    Interrupted" in terminal.lines
+
+
+@pytest.mark.parametrize("scheme", ["@ssh", "@openssh"])
+def test_ctrl_c_where_a_host_key_is_asked_about_ends_the_run(
+    folder: Folder,
+    words: tuple[str, ...],
+    terminals: list[Terminal],
+    scheme: str,
+) -> None:
+    known_hosts = folder.path / "known_hosts"
+    asked = ("--data", "ssh_strict_host_key_checking=ask", "--data", "openssh_config_file=/dev/null")
+    names = f"{scheme}/127.0.0.1,{scheme}/127.0.0.2"
+    terminals.append(terminal := Terminal(folder, *words, *asked, names, "exec", "--", "true"))
+    terminal.wait_for("No key is known for" if scheme == "@ssh" else "continue connecting (yes/no")
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert "    Interrupted" in terminal.lines
+    assert "Traceback" not in terminal.seen
+    assert known_hosts.read_text() == ""
+
+
+def test_ctrl_c_where_ssh_asks_for_a_password_ends_the_run(
+    folder: Folder,
+    words: tuple[str, ...],
+    terminals: list[Terminal],
+) -> None:
+    words = (*words[:4], "--ssh-key", "/dev/null", *words[6:], "--data", "openssh_config_file=/dev/null")
+    names = "@openssh/127.0.0.1,@openssh/127.0.0.2"
+    terminals.append(terminal := Terminal(folder, *words, names, "exec", "--", "true"))
+    terminal.wait_for("'s password:")
+    terminal.wait_until_nothing_is_echoed()
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert terminal.echoes_at_the_end
+    assert terminal.seen.count("'s password:") == 1
+    assert "    Interrupted" in terminal.lines
+
+
 def test_the_second_ctrl_c_ends_what_runs_on_the_hosts(
     folder: Folder,
     words: tuple[str, ...],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -142,6 +143,27 @@ def test_ctrl_c_while_facts_are_read_ends_the_run(folder: Folder, terminals: lis
     terminal.press_ctrl_c()
     assert terminal.end() == 130
     assert "--> Disconnecting from hosts..." in terminal.lines
+
+
+@pytest.mark.parametrize("words", [("exec", "--", "id"), ("-y", "server.shell", "id"), ("fact", "server.User")])
+def test_ctrl_c_where_a_host_asks_for_sudos_password_ends_the_run(
+    folder: Folder,
+    terminals: list[Terminal],
+    words: tuple[str, ...],
+) -> None:
+    folder.write("hosts.py", "all = [(f'@pipe/{name}', {'pipe_command': 'sh', '_sudo': True}) for name in 'ab']")
+    folder.write("bin/sudo", "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n").chmod(0o755)
+    path = f"{folder.path / 'bin'}:{os.environ['PATH']}"
+    terminals.append(terminal := Terminal(folder, "hosts.py", *words, PATH=path))
+    terminal.wait_for("sudo password: ")
+    terminal.wait_until_nothing_is_echoed()
+    terminal.press_ctrl_c()
+    assert terminal.end() == 130
+    assert terminal.echoes_at_the_end
+    assert terminal.seen.count("sudo password:") == 1
+    assert terminal.lines.count("    Interrupted") == 1
+    assert "--> Disconnecting from hosts..." in terminal.lines
+    assert "Traceback" not in terminal.seen
 
 
 def test_passwords_are_asked_for_and_not_shown(folder: Folder, terminals: list[Terminal]) -> None:

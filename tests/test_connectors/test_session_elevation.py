@@ -6,6 +6,7 @@ import getpass
 import io
 import os
 import pwd
+import re
 import stat
 import threading
 import time
@@ -17,6 +18,7 @@ import gevent
 import pytest
 
 from pyinfra.api import Host
+from pyinfra.api.exceptions import PyinfraError
 
 from ..support.hosts import connected_host
 from ..support.users import OrdinaryUser, missing_programs, ordinary_user
@@ -349,3 +351,20 @@ def test_without_anybody_to_ask_sudos_own_error_is_what_comes_back(
         success, output = run(host, "true", _sudo=True)
         assert not success
         assert output.stderr_lines == ["sudo: a password is required"]
+
+
+@pytest.mark.parametrize(
+    ("mktemp", "why"),
+    [("exit 1", r".*nonexistent.*; _temp_dir or TEMP_DIR names another folder"), ("kill -9 0", ".* exit code 137")],
+)
+def test_a_password_that_no_file_can_be_made_for_is_an_error_with_the_host_and_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mktemp: str, why: str
+) -> None:
+    (tmp_path / "mktemp").write_text(f"#!/bin/sh\n{mktemp}\n")
+    (tmp_path / "mktemp").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("TMPDIR", raising=False)
+    with connected_host() as host, pytest.raises(PyinfraError) as raised:
+        run(host, "true", _sudo=True, _sudo_password="x", _temp_dir="/nonexistent")
+    begin = re.escape(f"Cannot make a file for the password of sudo or su in /nonexistent on {host.name}: ")
+    assert re.fullmatch(begin + why, str(raised.value))

@@ -143,7 +143,7 @@ def test_a_passphrase_is_asked_for_once(
     ssh_user.authorize(key.with_suffix(".pub"))
     prompts: list[str] = []
     monkeypatch.setattr(sshkeys.sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(sshkeys, "getpass", lambda prompt: prompts.append(prompt) or "secret")
+    monkeypatch.setattr("getpass.getpass", lambda prompt: prompts.append(prompt) or "secret")
     for _ in range(2):
         assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=str(key))) == ssh_user.name
     assert len(prompts) == 1
