@@ -153,7 +153,7 @@ def _reach(variables: HostVariables) -> tuple[str, str, dict[str, Any]]:
 
 def _warn_of_unsupported(variables: HostVariables, connector: str, names: tuple[str, ...]) -> None:
     for name in names:
-        if variables.get(name) is not None:
+        if variables.is_set(name):
             variables.warn((name,), f"means nothing to @{connector}: ignored")
 
 
@@ -189,7 +189,7 @@ def _ssh_data(variables: HostVariables) -> dict[str, Any]:
                 raise variables.wrong((name,), f"should have a number for {keyword}, got {shown}") from None
     if variables.truth(*_CHECKING) is False:
         data["ssh_strict_host_key_checking"] = "no"
-    if variables.get(*_TIMEOUT) is not None:
+    if variables.is_set(*_TIMEOUT):
         variables.warn(_TIMEOUT, "means nothing to @ssh: ignored; CONNECT_TIMEOUT in config.py says it for all hosts")
     _warn_of_unsupported(variables, "ssh", _UNSUPPORTED_BY_SSH)
     return data

@@ -75,6 +75,10 @@ class HostVariables:
                 return name
         return None
 
+    def is_set(self, *names: str) -> bool:
+        """Whether one of these names has a value; templates are not worked out."""
+        return self._name_of(names) is not None
+
     def get(self, *names: str) -> Any:
         """The value of the last of these names that has one, or ``None``; of a template with secrets, a secret."""
         name = self._name_of(names)
