@@ -68,6 +68,11 @@ _KILL_SECONDS = 10
 _END_SECONDS = 1
 
 
+def _not_killed(_pid: int) -> list[str]:
+    """How a command is ended that itself ends another: it is left to end on its own."""
+    return []
+
+
 # What runs on the target. Dialects: dash, bash, busybox ash, mksh, ksh93, zsh, posh, yash.
 
 
@@ -895,7 +900,6 @@ class ShellSession:
     def close(self) -> None:
         """End all shells, and what still runs in them."""
         self.kill_running()
-        self._killers.join(_KILL_SECONDS)
         # What a shell left behind is spared if the shell itself has ended
         deadline = time.monotonic() + _END_SECONDS
         while any(shell.pipe.exit_status() is None for shell in self._ending) and time.monotonic() < deadline:
@@ -1044,19 +1048,23 @@ class ShellSession:
         return _exit_code(status or 128 + signal.SIGKILL)
 
     def _kill(self, shell: _Shell) -> None:
-        """End what a shell runs, from other shells, and the shell."""
-        killing = self._running.pop(shell, None)
+        """End what a shell runs, from other shells, and the shell; unless that is being done already."""
+        if shell not in self._running:
+            return
+        killing = self._running.pop(shell)
         shell.killed = True
         if killing is not None and shell.pid:
             with suppress(ConnectError, OSError, TimeoutError):
                 for line in killing(shell.pid):
-                    self.run(line, Reply(), seconds=_KILL_SECONDS)
+                    self.run(line, Reply(), seconds=_KILL_SECONDS, killing=_not_killed)
         shell.pipe.close()
 
     def kill_running(self) -> None:
         """End all commands that are running."""
-        for shell in list(self._running):
-            self._kill(shell)
+        for shell, killing in list(self._running.items()):
+            if killing is not _not_killed:
+                self._killers.spawn(self._kill, shell)
+        self._killers.join(_KILL_SECONDS)
 
     # Facts
 

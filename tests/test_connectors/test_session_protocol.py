@@ -279,6 +279,38 @@ def test_running_commands_are_killed_from_another_greenlet() -> None:
     assert target.commands.count(b"cpkill") == 2
 
 
+@pytest.mark.parametrize("how", ["killed", "abandoned", "killed and abandoned"])
+def test_closing_lets_a_killing_end_that_has_begun(how: str) -> None:
+    ends: list[tuple[bool, bool]] = []
+
+    def shell(pipe: FakePipe, line: bytes) -> None:
+        if line == b"cpkill":
+            gevent.spawn_later(0.1, end, pipe)
+        elif line == b"cpwarm":
+            good(pipe, line)
+
+    def end(pipe: FakePipe) -> None:
+        (command,) = [other for other in target.pipes if b"cpone" in other.sent]
+        ends.append((pipe.closed, command.closed))
+        pipe.answer(0)
+        pipe.die(0)
+
+    target = Target(shell)
+    session = session_on(target)
+    session.run("warm", Reply())
+    command = gevent.spawn(session.run, "one", Reply(), killing=lambda pid: ["kill"])
+    gevent.sleep(0.01)
+    if "killed" in how:
+        gevent.spawn(session.kill_running)
+        gevent.sleep(0.01)
+    if "abandoned" in how:
+        command.kill()
+        gevent.sleep(0.01)
+    session.close()
+    assert ends == [(False, False)]
+    assert all(pipe.closed for pipe in target.pipes)
+
+
 def test_who_stops_waiting_for_a_command_has_it_killed() -> None:
     def shell(pipe: FakePipe, line: bytes) -> None:
         if line != b"cpone":
