@@ -37,6 +37,7 @@ AUTH_SECONDS = 60.0
 CHANNEL_SECONDS = 60.0
 # How often paramiko's thread looks up from waiting for bytes
 _WAKE_SECONDS = 1.0
+_DELAYED_COMPRESSION = "zlib@openssh.com"
 # How long a server may take to make room for another channel after the end of one
 _TIDY_SECONDS = 0.5
 
@@ -152,6 +153,8 @@ class Connection:
     def _log_in(self, credentials: Credentials, *, eagerly: bool) -> bool:
         """Try the credentials that are left; tells whether one was taken. Without, the connection may be gone."""
         transport = self._active()
+        # A server that compresses once the log-in is done takes nothing behind it that is not compressed
+        eagerly = eagerly and transport.local_compression != _DELAYED_COMPRESSION
         for credential in credentials:
             is_eager = eagerly and credential.is_likely and not self._is_for_jumps
             if self._try(credential, credentials, is_eager):

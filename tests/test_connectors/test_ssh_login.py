@@ -107,6 +107,24 @@ def test_an_encrypted_key_that_the_agent_holds_needs_no_passphrase(
     assert "is encrypted" in refusal(ssh_data(sshd, ssh_user, ssh_key=str(key), ssh_allow_agent=False))
 
 
+@pytest.mark.parametrize("how", ["configuration", "keywords"])
+def test_a_connection_can_be_compressed(sshd: SSHServer, ssh_user: User, ssh_home: Path, how: str) -> None:
+    data = ssh_data(sshd, ssh_user)
+    if how == "configuration":
+        (ssh_home / ".ssh" / "config").write_text("Compression yes\n")
+    else:
+        data["ssh_paramiko_connect_kwargs"] = {"compress": True}
+    for credential in ({}, {"ssh_key": None, "ssh_password": ssh_user.password}):
+        connector = ssh_connector({**data, **credential})
+        connector.connect()
+        assert connector.connection is not None
+        assert connector.connection.transport is not None
+        assert connector.connection.transport.local_compression == "zlib@openssh.com"
+        assert run(connector, "id -un")[1] == ssh_user.name
+        assert run(connector, "wc -c", _stdin=b"x" * 999_999)[1] == "1000000"
+        connector.disconnect()
+
+
 def test_the_configuration_names_another_agent(
     sshd: SSHServer, ssh_user: User, agent: Path, ssh_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
