@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import signal
 import stat
 import sys
@@ -33,6 +34,20 @@ if TYPE_CHECKING:
 _LONGEST_SOCKET = 104 - 17 - 1
 _ANSWER_SECONDS = 60
 _LOOK_SECONDS = 0.01
+
+# What servers ask for in the languages that PAM speaks
+_PASSWORD_WORDS = (
+    *("Password", "Passwort", "Adgangskode", "Contraseña", "Contrasenya", "Hasło", "Heslo", "Jelszó", "Lozinka"),
+    *("Lösenord", "Mot de passe", "Mật khẩu", "Palavra-passe", "Parola", "Parolă", "Parool", "Pasahitza", "Passord"),
+    *("Pasvorto", "Salasana", "Sandi", "Senha", "Wachtwoord", "Лозинка", "Парола", "Пароль", "პაროლი", "ססמה"),
+    *("كلمة السر", "密码", "密碼", "パスワード", "암호"),
+)
+# How ssh asks for the password, and how it hands on a server that does, which may say whose. All else is something
+# else: the PIN of a security key, a code that counts once, a new password
+_ASKS_FOR_PASSWORD = re.compile(
+    rf"(?i:.+@.+'s password|(?:\(.+@.+\) )?(?:{'|'.join(_PASSWORD_WORDS)})(?: for \S+)?)\s*[:\uff1a]\s*"
+)
+_ASKS_FOR_PASSPHRASE = re.compile(r"Enter passphrase for .*")
 
 # Run by ssh when it needs an answer: asks for it in one pipe, prints what comes from another. The answer is in nobody's
 # arguments or environment
@@ -171,8 +186,10 @@ class Master:
             return
         answer = None
         # Not for another ssh, which is on its way to a jump host
-        if parent == int((self._folder / "pid").read_text()) and "(yes/no" not in prompt:
-            answer = self._answers.pop("passphrase" if "passphrase" in prompt.lower() else "password", None)
+        if parent == int((self._folder / "pid").read_text()):
+            asked = {"password": _ASKS_FOR_PASSWORD, "passphrase": _ASKS_FOR_PASSPHRASE}
+            known = next((name for name, pattern in asked.items() if pattern.fullmatch(prompt)), "")
+            answer = self._answers.pop(known, None)
         if answer is None:
             answer = self._ask_person(prompt)
         if answer is None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -174,6 +175,46 @@ def test_what_a_security_key_waits_for_is_shown(tmp_path: Path, monkeypatch: pyt
     with listening() as messages:
         assert why_not("@openssh/web").startswith("the end")
     assert messages == ["[@openssh/web] Confirm user presence for key"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        ("ann@web's password: ", "log-in"),
+        ("Password: ", "log-in"),
+        ("(ann@web) Password: ", "log-in"),
+        ("(ann@web) Password:", "log-in"),
+        ("(ann@web) Password for ann@web:", "log-in"),
+        ("(ann@web) Mot de passe : ", "log-in"),
+        ("(ann@web) 密码\uff1a", "log-in"),
+        ("Enter passphrase for key '/home/ann/.ssh/id_ed25519': ", "key's"),
+        ("Enter PIN for ED25519-SK key /home/ann/.ssh/id_ed25519_sk: ", None),
+        ("Enter PIN for 'token': ", None),
+        ("(ann@web) Verification code: ", None),
+        ("(ann@web) Password & verification code: ", None),
+        ("(ann@web) One-time password (OATH) for `ann': ", None),
+        ("(ann@web) Second Factor (optional): ", None),
+        ("(ann@web) Passphrase: ", None),
+        ("(ann@web) New password: ", None),
+        ("(ann@web) Current password: ", None),
+        ("Enter ann@web's old password: ", None),
+        ("Retype ann@web's new password: ", None),
+        ("Allow use of key web?\nThis may be a password: ", None),
+        ("Are you sure you want to continue connecting (yes/no/[fingerprint])? ", None),
+    ],
+)
+def test_passwords_are_given_to_who_asks_for_them_and_for_nothing_else(
+    prompt: str, answer: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "ssh"
+    question = shlex.quote(prompt)
+    fake.write_text(
+        f'#!/bin/sh\n[ "$1" = -G ] && exit 0\na=$("$SSH_ASKPASS" {question}) || a=none\necho "[$a]" >&2; exit 255\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert f"[{answer or 'none'}]" in why_not("@openssh/web", ssh_password="log-in", ssh_key_password="key's")
 
 
 def test_the_socket_is_in_a_private_folder_with_a_short_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
