@@ -77,7 +77,10 @@ class OpenSSHConnector(SessionConnector):
         "ssh_port": DataMeta("Port to connect to"),
         "ssh_user": DataMeta("User to log in as"),
         "ssh_password": DataMeta("Password to log in with; told to ssh alone, not to those of jump hosts"),
-        "ssh_key": DataMeta("Private key file to log in with"),
+        "ssh_key": DataMeta(
+            "Private key file to log in with, or the public one of a key that an SSH agent holds; the agent's other "
+            "keys are not tried then"
+        ),
         "ssh_key_password": DataMeta("Password of that key, if it is encrypted"),
         "ssh_allow_agent": DataMeta("Whether to try the keys of an SSH agent", True),
         "ssh_forward_agent": DataMeta("Whether commands on the host may use the SSH agent of this machine", False),
@@ -214,6 +217,8 @@ class OpenSSHConnector(SessionConnector):
             "Port": self.data["ssh_port"],
             "User": self.data["ssh_user"],
             "IdentityFile": _quoted(self.data["ssh_key"]),
+            # Otherwise all keys of an agent come first, and servers allow few attempts
+            "IdentitiesOnly": "yes" if self.data["ssh_key"] else None,
             "UserKnownHostsFile": _quoted(self.data["ssh_known_hosts_file"]),
             "StrictHostKeyChecking": self.data["ssh_strict_host_key_checking"],
             "ConnectionAttempts": self.data["ssh_connect_retries"] and self.data["ssh_connect_retries"] + 1,

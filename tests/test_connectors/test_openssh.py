@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -371,6 +372,39 @@ def test_the_password_of_a_key_is_given(server: SSHServer, user: User) -> None:
     user.authorize(key.with_suffix(".pub"))
     data = login(server, user, ssh_key=str(key), ssh_key_password="it's secret")
     with connected_host("@openssh/web", **data) as host:
+        assert run(host, "id -un")[1].stdout == user.name
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+    """An agent with more keys than a server lets anybody try."""
+    keys = [make_key(tmp_path / f"key{number}") for number in range(8)]
+    said = subprocess.run(["ssh-agent", "-s"], check=True, capture_output=True, text=True).stdout
+    variables = dict(re.findall(r"(SSH_\w+)=([^;]+);", said))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    try:
+        subprocess.run(["ssh-add", "-q", *map(str, keys)], check=True)
+        yield keys
+    finally:
+        os.kill(int(variables["SSH_AGENT_PID"]), signal.SIGTERM)
+
+
+def test_a_key_that_is_named_is_tried_and_none_of_the_others_in_the_agent(
+    server: SSHServer, user: User, agent: list[Path]
+) -> None:
+    with connected_host("@openssh/web", **login(server, user, ssh_allow_agent=True)) as host:
+        assert run(host, "id -un")[1].stdout == user.name
+    assert "Too many authentication failures" in why_not(
+        "@openssh/web", **login(server, user, ssh_allow_agent=True, openssh_options=["IdentitiesOnly=no"])
+    )
+
+
+def test_a_public_key_names_the_one_in_the_agent(server: SSHServer, user: User, agent: list[Path]) -> None:
+    public = agent[-1].with_suffix(".pub")
+    user.authorize(public)
+    agent[-1].unlink()
+    with connected_host("@openssh/web", **login(server, user, ssh_allow_agent=True, ssh_key=str(public))) as host:
         assert run(host, "id -un")[1].stdout == user.name
 
 
