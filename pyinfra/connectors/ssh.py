@@ -16,7 +16,7 @@ from .base import DataMeta
 from .session import BOOT, SessionConnector, SessionData
 from .sshlogin import Connection, connect_with_retries
 from .sshpipe import ChannelPipe
-from .sshtarget import Target, resolve_target
+from .sshtarget import Target, default_hostname, resolve_target
 from .util import make_unix_command_for_host, run_local_process
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ class SSHConnector(SessionConnector):
         return f"'{' '.join([*sudo, 'rsync'])}'"
 
     def _login_name(self) -> str:
-        name = self.data["ssh_hostname"] or self.host.name
+        name = self.data["ssh_hostname"] or default_hostname(self.host.name)
         return f"{self.data['ssh_user']}@{name}" if self.data["ssh_user"] else name
 
     def _ssh_command(self) -> str:

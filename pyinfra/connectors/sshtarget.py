@@ -74,6 +74,11 @@ class Target:
         return f"{self.user}@{self.host}" + (f":{self.port}" if self.port != DEFAULT_PORT else "")
 
 
+def default_hostname(name: str) -> str:
+    """Where a host is if no data say so: at its name, without the ``@connector/`` of the inventory that lists it."""
+    return name.partition("/")[2] or name if name.startswith("@") else name
+
+
 def resolve_target(name: str, data: Mapping[str, Any], default_timeout: float) -> tuple[Target, list[str]]:
     """The target that host data and the configuration file make together, and warnings about what cannot be done.
 
@@ -85,7 +90,7 @@ def resolve_target(name: str, data: Mapping[str, Any], default_timeout: float) -
     Raises:
         ConnectError: a value or a line of the file is wrong
     """
-    given = data.get("ssh_hostname") or name
+    given = data.get("ssh_hostname") or default_hostname(name)
     kwargs = dict(data.get("ssh_paramiko_connect_kwargs") or {})
     _check_kwargs(given, kwargs)
     try:

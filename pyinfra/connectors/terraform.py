@@ -61,8 +61,8 @@ class TerraformInventoryConnector(BaseConnector):
 
     ``OUTPUT`` is a path of keys in what ``terraform output -json`` prints, ``pyinfra_inventory.value`` without. There
     is a list of hosts, or a map of groups, each a list of hosts. A host is an address, or an object with ``name`` or
-    ``ssh_hostname`` and any further host data. Hosts are called ``@terraform/NAME`` and are in the group
-    ``@terraform`` and in theirs, or in ``all`` where there are no groups.
+    ``ssh_hostname``, either of which stands for the other, and any further host data. Hosts are called
+    ``@terraform/NAME`` and are in the group ``@terraform`` and in theirs, or in ``all`` where there are no groups.
 
     .. code:: terraform
 

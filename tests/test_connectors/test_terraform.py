@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from pyinfra.api import Inventory, InventoryError
-from pyinfra.connectors import inventorytools
+from pyinfra.api import Config, Inventory, InventoryError, State
+from pyinfra.connectors import inventorytools, ssh
+from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.terraform import TerraformInventoryConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
+from tests.support.sshd import SSHServer, User
+from tests.support.sshhosts import run, ssh_data
 
 Hosts = list[tuple[str, dict[str, Any], list[str]]]
 
@@ -73,6 +76,23 @@ def test_hosts_of_several_groups_are_one_host_of_an_inventory_reached_by_ssh(hos
         "SSHConnector",
     )
     assert host.data.dict() == {"ssh_hostname": "b", "name": "b", "ssh_port": 22}
+
+
+def test_a_host_that_has_a_name_alone_is_reached_by_it(
+    hosts: Callable[..., Hosts], sshd: SSHServer, ssh_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ssh_data(sshd, ssh_user)
+    hosts(output([{"name": data.pop("ssh_hostname"), **data}]))
+    inventory = Inventory((["@terraform"], {}))
+    (host,) = inventory
+    connector = SSHConnector(State(inventory, Config()), host)
+    connector.connect()
+    assert run(connector, "whoami") == (True, ssh_user.name, "")
+    lines: list[str] = []
+    monkeypatch.setattr(ssh, "run_local_process", lambda line, **_: (lines.append(line), (0, CommandOutput([])))[1])
+    connector.rsync("src", "dest", [])
+    assert lines[0].endswith(f"{ssh_user.name}@{sshd.addresses[0]}:dest")
+    connector.disconnect()
 
 
 def test_a_path_of_keys_leads_to_another_output(hosts: Callable[..., Hosts]) -> None:
