@@ -57,12 +57,12 @@ printf '%s\n%s\n%s\n%s\0' "$$" "$PPID" "$SSH_ASKPASS_PROMPT" "$1" > question
 exec cat "$$"
 """
 
-# Runs ssh, writes its process id to the first argument, and ends it when our end of the input is closed: so that no
-# connection is left where pyinfra itself is killed
+# Runs ssh, writes its process id to the first argument, a file in our folder, and when our end of the input is closed
+# ends it and removes the folder: so that neither is left where pyinfra itself is killed
 _GUARD = (
     "exec 3<&0; "
     """sh -c 'echo $$ > "$0"; exec ssh "$@"' "$@" 3<&- < /dev/null & p=$!; """
-    "{ read -r _ <&3; kill $p; } > /dev/null 2>&1 & "
+    """{ read -r _ <&3; kill $p; rm -rf "${1%/*}"; } > /dev/null 2>&1 & """
     "exec 3<&-; wait $p"
 )
 

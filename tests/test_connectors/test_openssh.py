@@ -468,12 +468,15 @@ import json, os, signal, sys
 from tests.support.hosts import connected_host
 with connected_host("@openssh/web", **json.loads(sys.argv[1])) as host:
     print(host.connector._folder, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), int(sys.argv[2]))
 """
 
 
-def test_where_pyinfra_is_killed_no_connection_is_left(server: SSHServer, user: User) -> None:
-    argv = [sys.executable, "-c", CONNECT_AND_DIE, json.dumps(login(server, user))]
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_where_pyinfra_is_killed_no_connection_and_no_files_are_left(
+    server: SSHServer, user: User, number: signal.Signals
+) -> None:
+    argv = [sys.executable, "-c", CONNECT_AND_DIE, json.dumps(login(server, user)), str(int(number))]
     died = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False, cwd=Path(__file__).parents[2])
     folder = Path(died.stdout.strip())
     assert count_logins(server, user) == 1
@@ -481,8 +484,10 @@ def test_where_pyinfra_is_killed_no_connection_is_left(server: SSHServer, user: 
         with gevent.Timeout(20):
             while subprocess.run(["pgrep", "-f", f"ssh .*{folder}"], capture_output=True, check=False).returncode == 0:
                 gevent.sleep(0.1)
+            while folder.exists():
+                gevent.sleep(0.1)
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_shell_that_the_host_lacks_is_told_and_can_be_done_without(server: SSHServer, user: User) -> None:
