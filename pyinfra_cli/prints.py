@@ -93,7 +93,7 @@ def print_failures(state: State) -> None:
     terminal = current_terminal()
     if state.failures:
         terminal.stage("Failed hosts:")
-        for failure in state.failures:
+        for failure in state.failures_in_order():
             _print_failure(terminal, state, failure)
         terminal.line()
     if state.connect_failures:

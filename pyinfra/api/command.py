@@ -21,6 +21,7 @@ from typing_extensions import Unpack
 from .arguments import Environment
 from .exceptions import OperationValueError
 from .hiddenvalue import HiddenValue
+from .util import get_file_sha1
 
 if TYPE_CHECKING:
     from pathlib import PurePath
@@ -173,6 +174,20 @@ class StringCommand(PyinfraCommand):
         )
 
 
+def _file_text(file: Any) -> str:
+    """A path, or a file object by its name or its content: not by its address, which says nothing to anybody."""
+    if not hasattr(file, "read"):
+        return str(file)
+    name = getattr(file, "name", None)
+    if isinstance(name, str):
+        return name
+    kind = type(file).__name__
+    try:
+        return f"{kind}(hash={get_file_sha1(file)})"
+    except (OSError, ValueError):  # it is closed, or has no beginning to go back to
+        return kind
+
+
 class _FileCommand(PyinfraCommand):
     """A file to be copied between this machine and the host, by one of the host's methods."""
 
@@ -192,7 +207,7 @@ class _FileCommand(PyinfraCommand):
         self.remote_temp_filename = remote_temp_filename
 
     def __repr__(self) -> str:
-        return f"{self._label}({self.src}, {self.dest})"
+        return f"{self._label}({_file_text(self.src)}, {_file_text(self.dest)})"
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
         """Copy it; returns whether that went well."""

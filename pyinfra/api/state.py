@@ -19,6 +19,7 @@ from .callbacks import BaseStateCallback as BaseStateCallback
 from .callbacks import StateStage as StateStage
 from .config import Config
 from .exceptions import PyinfraError
+from .failures import HostFailure as HostFailure
 from .order import merge_orders
 
 if TYPE_CHECKING:
@@ -79,40 +80,6 @@ class StateHostResults:
     error_ops: int = 0
     ignored_error_ops: int = 0
     partial_ops: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class HostFailure:
-    """An error that was not ignored: where it happened and what the host said."""
-
-    host: Host
-    op_hash: str | None
-    command: str | None = None
-    exit_code: int | None = None
-    stderr_lines: tuple[str, ...] = ()
-    error: Exception | None = None
-    # Whether the error is none that pyinfra, a connector or a callback raises to say that something failed
-    is_unexpected: bool = False
-    # The connector's method that raised an unexpected error
-    raised_by: str | None = None
-
-    @property
-    def error_text(self) -> str:
-        """The error in words: an unexpected one with its type, and with the connector's method that raised it."""
-        if self.error is None:
-            return ""
-        if not self.is_unexpected or isinstance(self.error, PyinfraError):
-            return str(self.error)
-        where = f"{self.raised_by} failed: " if self.raised_by else ""
-        return f"{where}{type(self.error).__name__}: {self.error}"
-
-    @classmethod
-    def of_preparing(cls, host: Host, error: Exception) -> HostFailure:
-        """A failure outside the operations, such as of a fact that the deploy code asked for."""
-        output = getattr(error, "output", None)
-        lines = () if output is None else tuple(output.stderr_lines)
-        is_unexpected = getattr(error, "is_unexpected", not isinstance(error, PyinfraError))
-        return cls(host, None, stderr_lines=lines, error=error, is_unexpected=is_unexpected)
 
 
 class State:
@@ -363,6 +330,11 @@ class State:
         self.activated_hosts.add(host)
         self.active_hosts.add(host)
 
+    def failures_in_order(self) -> list[HostFailure]:
+        """All errors that were not ignored, host by host in the inventory's order, whichever came first."""
+        places = {host: place for place, host in enumerate(self.inventory)}
+        return sorted(self.failures, key=lambda failure: places[failure.host])
+
     def fail_hosts(self, hosts_to_fail: Iterable[Host], activated_count: int | None = None) -> None:
         """Take hosts out of the run.
 
@@ -385,7 +357,7 @@ class State:
                 self.trigger_callbacks("host_failed", host)
 
         if not self.active_hosts:
-            for failure in self.failures:
+            for failure in self.failures_in_order():
                 if failure.is_unexpected and failure.error is not None:
                     raise failure.error
             raise PyinfraError("No hosts remaining!")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from io import BytesIO, StringIO
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,6 +24,19 @@ from pyinfra.api.command import InterpolatedString, PyinfraCommand, QuotePath, m
 
 SECRET = MaskString("s3 cret")
 HIDDEN = HiddenValue("s3 cret")
+TEXT_SHA1 = "372ea08cab33e71c02c651dbc83a474d32c676ea"
+
+
+class Named(StringIO):
+    """A file object that says where it comes from."""
+
+    name = "letter.txt"
+
+
+def closed(file: Any) -> Any:
+    """A file object that can be read no more."""
+    file.close()
+    return file
 
 
 class FromVault(HiddenValue):
@@ -119,6 +133,8 @@ def test_an_interpolated_value_is_one_word_in_which_the_shell_expands(value: str
         (StringCommand("x"), "x", False),
         (FileUploadCommand("a", "b"), FileUploadCommand("a", "b"), True),
         (FileUploadCommand("a", "b"), FileDownloadCommand("a", "b"), False),
+        (FileUploadCommand(StringIO("x"), "b"), FileUploadCommand(StringIO("x"), "b"), True),
+        (FileUploadCommand(StringIO("x"), "b"), FileUploadCommand(StringIO("y"), "b"), False),
     ],
 )
 def test_commands_are_equal_where_people_see_the_same(one: Any, other: Any, equal: bool) -> None:
@@ -132,6 +148,10 @@ def test_commands_are_equal_where_people_see_the_same(one: Any, other: Any, equa
     [
         (FileUploadCommand("src", "dest"), "FileUploadCommand(src, dest)"),
         (FileDownloadCommand("src", "dest"), "FileDownloadCommand(src, dest)"),
+        (FileUploadCommand(StringIO("text"), "dest"), f"FileUploadCommand(StringIO(hash={TEXT_SHA1}), dest)"),
+        (FileDownloadCommand("src", BytesIO(b"text")), f"FileDownloadCommand(src, BytesIO(hash={TEXT_SHA1}))"),
+        (FileUploadCommand(closed(StringIO()), "dest"), "FileUploadCommand(StringIO, dest)"),
+        (FileUploadCommand(Named(), "dest"), "FileUploadCommand(letter.txt, dest)"),
         (RsyncCommand("src", "dest", ["-a"]), "RsyncCommand(src, dest, ['-a'])"),
         (FunctionCommand(shlex.split, (), {}), "FunctionCommand(split, (), {})"),
         (QuoteString("x"), "QuoteString('x')"),

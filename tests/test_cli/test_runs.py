@@ -366,6 +366,42 @@ def test_a_fact_that_fails_while_preparing_fails_its_host(folder: Folder) -> Non
     assert ended.after("Failed hosts:")[0] == "    [@fake/a] Reading facts"
 
 
+def test_what_a_fact_that_failed_while_preparing_said_is_told_as_that_of_an_operation_is(folder: Folder) -> None:
+    folder.write("hosts.py", "all = ['@local', '@fake']")
+    folder.write(
+        "deploy.py",
+        """
+        from pyinfra import host
+        from pyinfra.facts.server import Command
+        import things
+        if host.name == "@local":
+            host.get_fact(Command, "echo oops >&2; exit 5")
+        things.say("x")
+        """,
+    )
+    ended = folder.run("-y", "hosts.py", "deploy.py")
+    assert ended.after("Failed hosts:") == [
+        "    [@local] Reading facts",
+        "        Exit code: 5",
+        "        Error: Could not load fact server.Command (command=echo oops >&2; exit 5)",
+        "        oops",
+    ]
+
+
+def test_failed_hosts_are_told_in_the_order_of_the_inventory_whichever_failed_first(folder: Folder) -> None:
+    responses = "{'exit 3': {'success': False}}"
+    folder.write(
+        "hosts.py",
+        f"""
+        slow = [('@fake/a', {{'fake_delay': 0.5, 'fake_responses': {responses}}})]
+        fast = [(name, {{'fake_responses': {responses}}}) for name in ('@fake/b', '@fake/c')]
+        """,
+    )
+    ended = folder.run("-y", "hosts.py", "things.fail")
+    order = [line for line in ended.after("Failed hosts:") if line.startswith("    [")]
+    assert order == [f"    [@fake/{name}] things.fail" for name in "abc"]
+
+
 def test_hosts_that_cannot_be_reached_are_told_apart(folder: Folder) -> None:
     folder.write(
         "hosts.py",
