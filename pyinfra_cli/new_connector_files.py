@@ -44,7 +44,8 @@ version = "0.1.0"
 description = "A connector for pyinfra: @%NAME%"
 readme = "README.md"
 requires-python = ">=3.10"
-dependencies = ["pyinfra>=3.11"]
+# The implementation that has pyinfra.connectors.session and pyinfra.testing: README.md says where it comes from
+dependencies = ["pyinfra>=3.11,<4"]
 
 [project.optional-dependencies]
 test = ["pytest>=8"]
@@ -243,6 +244,11 @@ _CONNECTOR = {"inventory": _INVENTORY, "execution": _EXECUTION, "both": _BOTH}
 
 # README
 
+_README_NEEDS = """
+It needs the implementation of pyinfra, 3.11 or later, that wrote it: `pyinfra.connectors.session` and `pyinfra.testing`
+are parts of that. No package index has it, so it is installed first, from its checkout: `pip install path/to/checkout`.
+"""
+
 _README_LISTING = """
 What it lists is in the JSON file that the environment variable `%VARIABLE%_FILE` names:
 
@@ -258,19 +264,19 @@ _README = {
     "inventory": f"""\
 # pyinfra-%NAME%
 
-A connector for [pyinfra](https://pypi.org/project/pyinfra/) that lists hosts.
-
+A connector for pyinfra that lists hosts.
+{_README_NEEDS}
 ```sh
 pip install -e .
 pyinfra @%NAME% debug-inventory        # all hosts
 pyinfra @%NAME%/@local fact server.Home   # one of them
 ```
 {_README_LISTING}""",
-    "execution": """\
+    "execution": f"""\
 # pyinfra-%NAME%
 
-A connector for [pyinfra](https://pypi.org/project/pyinfra/) that runs commands and copies files.
-
+A connector for pyinfra that runs commands and copies files.
+{_README_NEEDS}
 ```sh
 pip install -e .
 pyinfra @%NAME%/one exec -- 'echo "$%VARIABLE%_TARGET"'
@@ -282,8 +288,8 @@ that.
     "both": f"""\
 # pyinfra-%NAME%
 
-A connector for [pyinfra](https://pypi.org/project/pyinfra/) that lists targets, runs commands and copies files on them.
-
+A connector for pyinfra that lists targets, runs commands and copies files on them.
+{_README_NEEDS}
 ```sh
 pip install -e .
 pyinfra @%NAME% exec -- 'echo "$%VARIABLE%_TARGET"'       # on all targets
@@ -306,5 +312,6 @@ The classes `Test…` hold it to pyinfra's connector contract.
 
 ## Publish
 
-Put a licence beside this file and your name into `pyproject.toml`, then `python -m build` and `twine upload dist/*`.
+Put a licence beside this file and your name into `pyproject.toml`. Then, with `build` and `twine` installed:
+`python -m build` and `twine upload dist/*`. Whoever installs it has to have the pyinfra that it needs already.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
+from pyinfra.version import __version__
 from tests.support.commandline import Ended, Folder
 from tests.support.distributions import install_distribution
 from tests.support.environment import can_install, make_environment
@@ -253,6 +256,22 @@ def test_a_new_package_needs_no_installation_where_its_metadata_is_on_the_path(f
     assert "[@mine/a b] a b" in ended.lines
     direct = folder.run("@pyinfra_mine.connector:MineConnector/x", "exec", "--", "true", PYTHONPATH=str(library))
     assert "    [@mine/x] Success" in direct.lines
+
+
+def test_a_new_package_says_which_pyinfra_it_needs_and_where_that_comes_from(folder: Folder) -> None:
+    for kind in KINDS:
+        assert folder.run("--new-connector", kind, "--kind", kind).exit_code == 0
+        package = folder.path / f"pyinfra-{kind}"
+        (needed,) = re.findall(r'^dependencies = \["(.*)"\]$', (package / "pyproject.toml").read_text(), re.MULTILINE)
+        requirement = Requirement(needed)
+        assert requirement.name == "pyinfra"
+        # 3.10 has no session, and nobody knows what 4 will have
+        versions = ("3.10", __version__, "4.0")
+        assert [requirement.specifier.contains(version) for version in versions] == [False, True, False]
+        # No index has it: whoever does what the README says from top to bottom has to have it before
+        before, _, _ = (package / "README.md").read_text().partition("pip install -e .")
+        assert "`pip install path/to/checkout`" in before
+        assert "pypi.org" not in before
 
 
 def test_what_is_written_is_good_python(folder: Folder) -> None:
