@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gevent.pool import Pool
 
 from pyinfra.api.exceptions import InventoryError, PyinfraError
+from pyinfra.api.masking import masked
 
 from .base import BaseConnector
 from .inventorytools import ask_tool, parse_json
@@ -43,16 +44,24 @@ def _read_settings() -> _Settings:
         raise InventoryError(f"Cannot read {SETTINGS_FILE}: {error}") from error
     settings = parse_json(text, SETTINGS_FILE, _SETTINGS_ADVICE)
 
-    def section(name: str, kind: type, described: str) -> dict[str, Any]:
+    def section(name: str, is_right: Callable[[Any], bool], described: str) -> dict[str, Any]:
         found = settings.get(name, {}) if isinstance(settings, dict) else None
         if not isinstance(found, dict):
             raise InventoryError(f"{SETTINGS_FILE} has no mapping by machine in `{name}`: {_SETTINGS_ADVICE}")
         for machine, value in found.items():
-            if not isinstance(value, kind):
-                raise InventoryError(f"{SETTINGS_FILE}: `{name}` of `{machine}` should be {described}, got {value!r}")
+            if not is_right(value):
+                shown = repr(masked(value))
+                raise InventoryError(f"{SETTINGS_FILE}: `{name}` of `{machine}` should be {described}, got {shown}")
         return found
 
-    return _Settings(section("groups", list, "a list of group names"), section("data", dict, "a mapping"))
+    return _Settings(
+        section("groups", _is_list_of_names, "a list of group names"),
+        section("data", lambda value: isinstance(value, dict), "a mapping"),
+    )
+
+
+def _is_list_of_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) and name for name in value)
 
 
 def _machine_states() -> dict[str, str]:

@@ -138,6 +138,18 @@ def test_a_file_gives_groups_and_data_which_win_over_vagrants(hosts: Callable[..
             {"settings": {"groups": {"web": "front"}}},
             "@vagrant.json: `groups` of `web` should be a list of group names, got 'front'",
         ),
+        (
+            {"settings": {"groups": {"web": ["front", 3]}}},
+            "@vagrant.json: `groups` of `web` should be a list of group names, got ['front', 3]",
+        ),
+        (
+            {"settings": {"groups": {"db": [""]}}},
+            "@vagrant.json: `groups` of `db` should be a list of group names, got ['']",
+        ),
+        (
+            {"settings": {"data": {"web": [{"ssh_password": "hunter2"}]}}},
+            "@vagrant.json: `data` of `web` should be a mapping, got [{'ssh_password': '***'}]",
+        ),
         ({"settings": {"data": {"web": 1}}}, "@vagrant.json: `data` of `web` should be a mapping, got 1"),
     ],
 )
