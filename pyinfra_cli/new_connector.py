@@ -51,9 +51,10 @@ def write_package(name: str, kind: str | None, parent: str | None = None) -> Non
     terminal.line()
     terminal.stage("It works as it is:")
     target = "debug-inventory" if kind == "inventory" else "exec -- echo hello"
-    quoted = shlex.quote(str(folder if folder.is_absolute() else f"./{folder}"))
-    for line in (f"pip install -e {quoted}", f"pyinfra @{name} {target}", f"python -m pytest {quoted}"):
-        terminal.line(f"    {line}")
+    place = str(folder if folder.is_absolute() else f"./{folder}")
+    terminal.line(f"    {shlex.join(['pip', 'install', '-e', f'{place}[test]'])}")
+    terminal.line(f"    pyinfra @{name} {target}")
+    terminal.line(f"    {shlex.join(['python', '-m', 'pytest', place])}")
     terminal.line()
     terminal.line(f"    {folder}/README.md says where to go on.")
     terminal.close()
