@@ -9,6 +9,16 @@ def test_the_entry_point_leads_to_the_connector() -> None:
     assert point.load() is %CLASS%Connector
 """
 
+_EXAMPLE_FIXTURE = """
+
+@pytest.fixture(scope="module", autouse=True)
+def _example() -> Iterator[None]:
+    \"""Have the example listed, whatever is listed where the tests run.\"""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(FILE_VARIABLE, raising=False)
+        yield
+"""
+
 _GATHERING_TESTS = """
 
 @pytest.mark.parametrize("text", ["no JSON", "{}", '["web-1"]', '[{"groups": []}]', '[{"name": "a", "groups": "web"}]'])
@@ -39,6 +49,7 @@ _INVENTORY_TESTS = f'''\
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -49,7 +60,7 @@ from pyinfra.testing.inventory_contract import InventoryContract
 from %MODULE%.connector import FILE_VARIABLE, %CLASS%Connector
 
 
-{_ENTRY_POINT_TEST.lstrip()}
+{_EXAMPLE_FIXTURE.lstrip()}{_ENTRY_POINT_TEST}
 
 def test_hosts_have_names_data_and_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 {_LIST_FILE}\
@@ -108,6 +119,7 @@ _BOTH_TESTS = f'''\
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -119,7 +131,7 @@ from pyinfra.testing.inventory_contract import InventoryContract
 from %MODULE%.connector import FILE_VARIABLE, %CLASS%Connector
 
 
-{_ENTRY_POINT_TEST.lstrip()}
+{_EXAMPLE_FIXTURE.lstrip()}{_ENTRY_POINT_TEST}
 
 def test_targets_have_names_data_and_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 {_LIST_FILE}\
