@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -114,3 +115,28 @@ def test_no_page_waits_for_a_site_to_fill_it() -> None:
             table = re.search(rf"^<!-- {name}: .* -->\n(.*)^<!-- end", page.read_text(), re.MULTILINE | re.DOTALL)
             assert table is not None, f"{page.name}: {name} has an end and no beginning"
             assert len(table[1].split()) > 50, f"{page.name}: {name} is empty"
+
+
+def test_the_page_says_which_rules_its_connector_without_a_session_breaks(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become other users")
+    page = ROOT / "docs" / "writing-connectors.md"
+    _, _, section = page.read_text().partition("\n### Without the session\n")
+    told = re.findall(r"^- `(\w+)`: ", section.partition("\n## ")[0], re.MULTILINE)
+    (block,) = [block for block in blocks_of(page) if block.title == "logging_connector.py"]
+    (tmp_path / "logging_connector.py").write_text(block.text)
+    done = subprocess.run(
+        [sys.executable, "-m", "pyinfra_cli", "--json", "@logging_connector:LoggingConnector/log", "check-connector"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_BLOCK_SECONDS,
+        check=False,
+    )
+    (outcomes,) = json.loads(done.stdout).values()
+    by_verdict: dict[str, list[str]] = {"broken": [], "held": []}
+    for outcome in outcomes:
+        by_verdict.setdefault(outcome["verdict"], []).append(outcome["rule"])
+    assert sorted(by_verdict["broken"]) == sorted(told)
+    assert len(by_verdict["held"]) > 60
