@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class FactCollector:
-    """A callback handler that keeps the facts that are read: ``values[title][host name]``."""
+    """A callback handler that keeps the facts that are read, secrets masked: ``values[title][host name]``."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
@@ -37,7 +37,7 @@ class FactCollector:
     ) -> None:
         """A fact was read."""
         title = f"{fact_name} ({args_text})" if args_text else fact_name
-        self.values.setdefault(title, {})[host.name] = value
+        self.values.setdefault(title, {})[host.name] = masked(value)
 
 
 def write_json(value: Any) -> None:

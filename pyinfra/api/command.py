@@ -21,6 +21,7 @@ from typing_extensions import Unpack
 from .arguments import Environment
 from .exceptions import OperationValueError
 from .hiddenvalue import HiddenValue
+from .hiddenvalue import MaskString as MaskString
 from .util import get_file_sha1
 
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from .arguments import ConnectorArguments
     from .host import Host
     from .state import State
-
-
-class MaskString(str):
-    """Text that is a secret: rendered as it is for the host and as ``***`` for people."""
 
 
 class QuoteString:
@@ -85,7 +82,8 @@ class InterpolatedString(QuoteString):
 def _render(bit: Any, masked: bool) -> str:
     """One part of a command as text, quoted and masked as its type says."""
     if isinstance(bit, MaskString):
-        return "***" if masked else str(bit)
+        # Not the secret's own str(), which is one as well
+        return "***" if masked else str.__str__(bit)
     if isinstance(bit, str):
         return bit
     if isinstance(bit, StringCommand):

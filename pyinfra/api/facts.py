@@ -54,6 +54,8 @@ class FactBase(Generic[T]):
     abstract: bool = True
     # The program that runs the command, instead of the one configured
     shell_executable: str | None = None
+    # Whether the output holds secrets, so that it is printed nowhere
+    has_secret_output: bool = False
     # Whether a value may serve several operations while nothing changes: so for pyinfra's own facts, unless they say
     # otherwise, and for those of other packages that say so
     cacheable: bool = False
@@ -244,7 +246,9 @@ def _tell_loaded(
     if state.callback_handlers:
         args_text = bound.text
         state.trigger_callbacks("host_fact_loaded", host, cls.name, args_text, cached)
-        state.trigger_callbacks("host_fact_value", host, cls.name, args_text, value)
+        # What is found by a secret, or in the place for one, is one
+        shown_value = "***" if bound.has_secrets or host.op_has_secrets else value
+        state.trigger_callbacks("host_fact_value", host, cls.name, args_text, shown_value)
 
 
 def get_facts(

@@ -19,11 +19,13 @@ def commands_of(host: Host, op_hash: str, op_data: StateOperationHostData) -> It
             host.current_op_hash,
             host.current_op_global_arguments,
             host.current_op_deploy_data,
+            host.op_has_secrets,
         )
         host.in_op = op_data.sets_in_op
         host.current_op_hash = op_hash
         host.current_op_global_arguments = op_data.global_arguments
         host.current_op_deploy_data = op_data.deploy_data
+        host.op_has_secrets = op_data.has_secrets
         try:
             if generator is None:
                 generator = op_data.command_generator()
@@ -36,6 +38,7 @@ def commands_of(host: Host, op_hash: str, op_data: StateOperationHostData) -> It
                 host.current_op_hash,
                 host.current_op_global_arguments,
                 host.current_op_deploy_data,
+                host.op_has_secrets,
             ) = before
         yield command
 

@@ -68,6 +68,7 @@ class Host:
     current_op_hash: str | None = None
     current_op_global_arguments: AllArguments | None = None
     current_op_deploy_data: dict[str, Any] | None = None
+    op_has_secrets: bool = False  # among its arguments
     in_deploy: bool = False
     current_deploy_name: str | None = None
     current_deploy_kwargs: Arguments | None = None

@@ -19,6 +19,7 @@ from .connect import on_hosts
 from .detection import detect_changes, detect_rest
 from .exceptions import OperationValueError, PyinfraError
 from .generators import would_change
+from .hiddenvalue import holds_secret, shown
 from .order import described_call, position_of
 from .state import StateOperationHostData, StateOperationMeta
 from .util import get_file_sha1
@@ -242,7 +243,7 @@ def _argument_text(value: Any) -> str:
         return str(getattr(value, "__name__", value))
     if hasattr(value, "read"):
         return f"{type(value).__name__}(hash={get_file_sha1(value)})"
-    return str(value)
+    return shown(value)
 
 
 def _argument_texts(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
@@ -311,6 +312,7 @@ def _record(
         deploy_data=host.current_deploy_data,
         sets_in_op=form.sets_in_op,
         runs_ahead=form.runs_ahead,
+        has_secrets=holds_secret((args, kwargs)),
     )
     if host.executing_op_hash is not None:
         if host.run_nested is None:

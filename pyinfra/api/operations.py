@@ -17,7 +17,6 @@ from .command import (
     FileDownloadCommand,
     FileUploadCommand,
     FunctionCommand,
-    MaskString,
     PyinfraCommand,
     RsyncCommand,
     StringCommand,
@@ -172,7 +171,7 @@ class _HostOperation:
         if isinstance(item, PyinfraCommand):
             return item
         if isinstance(item, str):
-            return StringCommand(item if isinstance(item, MaskString) else item.strip())
+            return StringCommand(item.strip())
         names = ", ".join(sorted(self.state.op_meta[self.op_hash].names))
         raise OperationTypeError(
             f"Operation {names} yielded {item!r}: operations yield text and commands, those of another operation by "

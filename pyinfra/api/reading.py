@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.context import ctx_host
@@ -21,6 +22,7 @@ from .exceptions import (
     PyinfraError,
     is_transport_error,
 )
+from .hiddenvalue import holds_secret
 from .util import get_kwargs_str
 
 if TYPE_CHECKING:
@@ -50,6 +52,11 @@ class Bound(dict[str, Any]):
     def text(self) -> str:
         """The arguments as output shows them: those that were given."""
         return get_kwargs_str(dict(self.given))
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether there are secrets among the arguments, so that the output may have them too."""
+        return holds_secret(self)
 
 
 class Form:
@@ -195,14 +202,15 @@ class Reading:
         """Run the command through the connector's fact shell, if it has one."""
         state, host = self.state, self.host
         in_batch = getattr(host.connector, "run_fact_commands", None)
+        print_output = state.print_fact_output and not self.is_secret
         try:
             if in_batch is not None:
-                pairs = in_batch([(command, self.arguments)], state.print_fact_output, state.print_fact_input)
+                pairs = in_batch([(command, self.arguments)], print_output, state.print_fact_input)
                 ok, output = pairs[0]
             else:
                 ok, output = host.connector.run_shell_command(
                     command,
-                    print_output=state.print_fact_output,
+                    print_output=print_output,
                     print_input=state.print_fact_input,
                     **self.arguments,
                 )
@@ -213,6 +221,11 @@ class Reading:
             return False, None, error
         return ok, output, None
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether the standard output may hold secrets."""
+        return self.fact.has_secret_output or self.bound.has_secrets or self.host.op_has_secrets
+
     def label(self) -> str:
         """The fact as people write it: ``files.File (path=x)``."""
         args_text = self.bound.text
@@ -222,6 +235,9 @@ class Reading:
         """Tell of a failure; then the default, if errors are ignored, or the error."""
         self.errored = True
         args_text = self.bound.text
+        if output is not None and self.is_secret:
+            errors = [line for line in output.combined_lines if line.buffer_name == "stderr"]
+            output = replace(output, combined_lines=errors)
         self.state.trigger_callbacks("host_fact_error", self.host, self.fact.name, args_text, output, error)
         if self.ignore_errors:
             return self.fact.default()

@@ -57,6 +57,8 @@ class StateOperationHostData:
     sets_in_op: bool = True
     # Whether the generator may run before its turn, to see which facts it reads
     runs_ahead: bool = False
+    # Whether there are secrets among its arguments, so that what it reads of the host may hold them too
+    has_secrets: bool = False
     # Whether another host has run it for all of them
     left_to_another: bool = False
 

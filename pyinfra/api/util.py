@@ -13,6 +13,8 @@ from os import stat
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
 
+from .hiddenvalue import shown
+
 if TYPE_CHECKING:
     from jinja2 import Template
 
@@ -53,8 +55,11 @@ def make_hash(obj: Any) -> str:
 
 
 def get_kwargs_str(kwargs: dict[Any, Any]) -> str:
-    """Arguments as people and test tools know them: ``a=1, b=2``, sorted by name; a method's ``self`` is none."""
-    return ", ".join(f"{key}={kwargs[key]}" for key in sorted(kwargs) if key != "self")
+    """Arguments as people and test tools know them: ``a=1, b=2``, sorted by name; a method's ``self`` is none.
+
+    Secrets are masked.
+    """
+    return ", ".join(f"{key}={shown(kwargs[key])}" for key in sorted(kwargs) if key != "self")
 
 
 def memoize(func: Callable[..., Any]) -> Callable[..., Any]:

@@ -194,7 +194,7 @@ class FindInFile(FactBase["list[str] | None"]):
             "2> /dev/null || ( find",
             name,
             "-type f > /dev/null && echo",
-            QuoteString(f"{_EXISTS}{fspath(path)}"),
+            QuoteString(_EXISTS + fspath(path)),
             "|| true )",
         )
 
@@ -341,14 +341,14 @@ class Block(FactBase["list[str] | None"]):
         name = QuotePath(path)
         return StringCommand(
             "awk",
-            QuoteString(f"{awk_pattern(last)}{{ f=0}} f; {awk_pattern(first)}{{ f=1}} "),
+            QuoteString(awk_pattern(last) + "{ f=0} f; " + awk_pattern(first) + "{ f=1} "),
             awk_file(fspath(path)),
             "|| (find",
             name,
             "-type f > /dev/null && echo",
-            QuoteString(f"{_EXISTS}{fspath(path)}"),
+            QuoteString(_EXISTS + fspath(path)),
             "|| echo",
-            QuoteString(f"{_MISSING}{fspath(path)}"),
+            QuoteString(_MISSING + fspath(path)),
             ")",
         )
 
@@ -365,7 +365,7 @@ class FileContents(FactBase["list[str] | None"]):
     @override
     def command(self, path: str) -> StringCommand:
         name = QuotePath(path)
-        return StringCommand("( test -e", name, "&& cat", name, ") || echo", QuoteString(f"{_MISSING}{fspath(path)}"))
+        return StringCommand("( test -e", name, "&& cat", name, ") || echo", QuoteString(_MISSING + fspath(path)))
 
     @override
     def process(self, output: list[str]) -> list[str] | None:

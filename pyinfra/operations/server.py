@@ -10,6 +10,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import OperationError, OperationTypeError, QuoteString, StringCommand, operation
 from pyinfra.api.command import QuotePath
+from pyinfra.api.hiddenvalue import HiddenValue, reveal
 from pyinfra.facts.files import Directory, Link
 from pyinfra.facts.server import AuthorizedKeys, Groups, Home, Users
 
@@ -52,14 +53,14 @@ def shell(commands: str | list[str]) -> Generator[Any, None, None]:
 
         server.shell(name="Reload the rules", commands=["nft flush ruleset", "nft -f /etc/nftables.conf"])
     """
-    yield from [commands] if isinstance(commands, (str, StringCommand)) else commands
+    yield from reveal([commands] if isinstance(commands, (str, StringCommand, HiddenValue)) else commands)
 
 
 def _run_uploaded(path: str, args: Sequence[Any]) -> Iterator[StringCommand]:
     """Make a file on the host executable and run it."""
-    words = [args] if isinstance(args, str) else args
+    words = [args] if isinstance(args, (str, HiddenValue)) else args
     yield chmod(path, "+x")
-    yield StringCommand(QuoteString(path), *(QuoteString(str(word)) for word in words))
+    yield StringCommand(QuoteString(path), *(QuoteString(str(reveal(word))) for word in words))
 
 
 @operation(is_idempotent=False)

@@ -125,11 +125,12 @@ class Users(FactBase["dict[str, dict[str, Any]]"]):
             },
         }
 
-    ``groups`` are those besides ``group``.
+    ``groups`` are those besides ``group``. The command's output is not printed, for the hashes in it.
     """
 
     __module__ = "pyinfra.facts.server"
     default = dict
+    has_secret_output = True
 
     @override
     def command(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pyinfra.api.command import QuotePath
+from pyinfra.api.hiddenvalue import mask_like
 
 DEFAULT_MARKER = "# {mark} PYINFRA BLOCK"
 DEFAULT_BEGIN = "BEGIN"
@@ -26,19 +27,20 @@ def block_marker_lines(marker: str | None, begin: str | None, end: str | None) -
         ValueError: they would be the same, or more than a line each
     """
     text = marker or DEFAULT_MARKER
-    lines = text.replace("{mark}", begin or DEFAULT_BEGIN), text.replace("{mark}", end or DEFAULT_END)
-    if lines[0] == lines[1]:
-        raise ValueError(f"block markers must differ, both are {lines[0]!r}: put {{mark}} into `marker`")
-    if "\n" in lines[0] or "\n" in lines[1]:
-        raise ValueError(f"block markers must be single lines, not {lines[0]!r} and {lines[1]!r}")
-    return lines
+    words = begin or DEFAULT_BEGIN, end or DEFAULT_END
+    first, last = (mask_like(text.replace("{mark}", word), text, word) for word in words)
+    if first == last:
+        raise ValueError(f"block markers must differ, both are {first!r}: put {{mark}} into `marker`")
+    if "\n" in first or "\n" in last:
+        raise ValueError(f"block markers must be single lines, not {first!r} and {last!r}")
+    return first, last
 
 
 def awk_pattern(text: str) -> str:
     """An ``awk`` pattern of the lines that hold ``text``."""
-    return f"/{_PATTERN_SYNTAX.sub(lambda found: chr(92) + found[0], text)}/"
+    return mask_like(f"/{_PATTERN_SYNTAX.sub(lambda found: chr(92) + found[0], text)}/", text)
 
 
 def awk_file(path: str) -> QuotePath:
     """A file among the operands of ``awk``, which would take ``name=value`` for an assignment."""
-    return QuotePath(f"./{path}" if _ASSIGNMENT.match(path) else path)
+    return QuotePath("./" + path if _ASSIGNMENT.match(path) else path)

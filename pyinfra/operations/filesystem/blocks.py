@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import OperationTypeError, OperationValueError, QuoteString, StringCommand, operation
 from pyinfra.api.command import QuotePath
+from pyinfra.api.hiddenvalue import mask_like, reveal
 from pyinfra.facts.files import Block
 from pyinfra.facts.util.block_markers import awk_file, awk_pattern, block_marker_lines
 
@@ -55,6 +56,7 @@ def block(
         )
     """
     path = remote_path(path)
+    content, line, marker, begin, end = reveal((content, line, marker, begin, end))
     if present:
         steps = _ensure_block(path, content, line, backup, escape_regex_characters, before, after, marker, begin, end)
     else:
@@ -98,24 +100,23 @@ def _rewrite(path: str, awk: StringCommand, exists: bool, backup: bool) -> Strin
 
 
 def _remove(path: str, first: str, last: str) -> StringCommand:
-    script = f"{awk_pattern(first)},{awk_pattern(last)} {{next}} 1"
+    script = awk_pattern(first) + "," + awk_pattern(last) + " {next} 1"
     return StringCommand("awk", QuoteString(script), awk_file(path), "> $OUT")
 
 
 def _replace(path: str, first: str, last: str, text: str) -> StringCommand:
-    script = (
-        f'BEGIN {{{{f=1; x=ARGV[2]; ARGV[2]=""}}}}{awk_pattern(first)} {{print; print x; f=0}} '
-        f"{awk_pattern(last)} {{print; f=1; next}} f"
-    )
+    begin = 'BEGIN {{f=1; x=ARGV[2]; ARGV[2]=""}}'
+    script = begin + awk_pattern(first) + " {print; print x; f=0} " + awk_pattern(last) + " {print; f=1; next} f"
     return StringCommand("awk", QuoteString(script), awk_file(path), QuoteString(text), '> "$OUT"')
 
 
 def _insert(path: str, line_pattern: str, after: bool, text: str) -> StringCommand:
     """The command that puts a text before or after the first line that matches, or at the end."""
-    script = (
+    script = mask_like(
         f'BEGIN {{x=ARGV[2]; ARGV[2]=""}} {"{ print }" if after else ""} '
         f"f!=1 && /{pattern_between_slashes(line_pattern)}/ {{ print x; f=1}} "
-        f"END {{if (f==0) print x }} {'' if after else '{ print }'}"
+        f"END {{if (f==0) print x }} {'' if after else '{ print }'}",
+        line_pattern,
     )
     return StringCommand("awk", QuoteString(script), awk_file(path), QuoteString(text), '> "$OUT"')
 
@@ -128,7 +129,8 @@ def _extend(path: str | None, at_start: bool, text: str) -> StringCommand:
     while word in text.split("\n"):
         word += "_"
     operands = ["", "- ", file] if at_start else [file, " - "]
-    return StringCommand("( awk '{{print}}'", *operands, f"> \"$OUT\" <<'{word}'\n{text}\n{word}\n )")
+    document = StringCommand(f"> \"$OUT\" <<'{word}'", text, f"{word}\n )", _separator="\n")
+    return StringCommand("( awk '{{print}}'", *operands, document)
 
 
 def _ensure_block(
@@ -154,9 +156,9 @@ def _ensure_block(
     current = host.get_fact(Block, path=path, marker=marker, begin=begin, end=end)
     if current == lines:
         return f"block in {path} already has this content"
-    show_lines(path, current or (), lines)
-    text = "\n".join(lines)
-    block = f"{first}\n{text}\n{last}"
+    show_lines(path, [mask_like(each, *lines) for each in current or ()], lines)
+    text = mask_like("\n".join(lines), *lines)
+    block = mask_like(f"{first}\n{text}\n{last}", first, text, last)
     if current:
         awk = _replace(path, first, last, text)
     elif line and current is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import IO, Any
 
 from pyinfra import host, logger, state
@@ -51,10 +51,10 @@ def show_file_change(path: str, status: Any, new: str | IO[Any], mode: Any, secr
         _show(path, _unified(before, after), secrets)
 
 
-def show_lines(path: str, removed: Iterable[str], added: Iterable[str]) -> None:
-    """Show which lines will go from, and come into, a file on the host."""
+def show_lines(path: str, removed: Collection[str], added: Collection[str]) -> None:
+    """Show which lines will go from, and come into, a file on the host; those that are secrets are masked."""
     if is_wanted():
-        _show(path, [*(f"-{line}" for line in removed), *(f"+{line}" for line in added)], added)
+        _show(path, [*(f"-{line}" for line in removed), *(f"+{line}" for line in added)], [*removed, *added])
 
 
 def _is_private(mode: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import OperationError, QuoteString, StringCommand, operation
 from pyinfra.api.command import QuotePath
+from pyinfra.api.hiddenvalue import reveal, shown
 from pyinfra.facts.files import File, HashFileFactBase, Md5File, Sha1File, Sha256File, Sha384File
 from pyinfra.facts.server import Date, Which
 
@@ -80,7 +81,9 @@ class _Request:
             return self._curl(target)
         if host.get_fact(Which, command="wget"):
             return self._wget(target)
-        raise OperationError(f"cannot download {self.url}: the host has neither curl nor wget, install one of them")
+        raise OperationError(
+            f"cannot download {shown(self.url)}: the host has neither curl nor wget, install one of them"
+        )
 
     def _curl(self, target: str) -> StringCommand:
         options: list[Any] = []
@@ -214,6 +217,9 @@ def download(
             src="https://example.com/app-1.2.tar.gz", dest="/opt/app-1.2.tar.gz", sha256sum="9f86d081884c7d65…",
         )
     """
+    src, headers, proxy, extra_curl_args, extra_wget_args = reveal(
+        (src, headers, proxy, extra_curl_args, extra_wget_args)
+    )
     request = _Request(src, headers or {}, insecure, proxy, limit_rate, extra_curl_args or {}, extra_wget_args or {})
     sums = _checksums(sha1sum, sha256sum, sha384sum, md5sum)
     wanted = Attributes(user, group, mode)

@@ -6,7 +6,8 @@ import re
 
 from pyinfra import host
 from pyinfra.api import OperationTypeError, QuoteString, StringCommand, operation
-from pyinfra.api.command import InterpolatedString, MaskString, QuotePath
+from pyinfra.api.command import InterpolatedString, QuotePath
+from pyinfra.api.hiddenvalue import mask_like, reveal, shown
 from pyinfra.facts.files import FindInFile
 
 from ..util.files import adjust_regex, back_up, escape_regex, sed_delete, sed_replace
@@ -53,6 +54,7 @@ def line(
         files.line(name="Listen on 8080", path="/etc/app.conf", line="^port=", replace="port=8080")
     """
     path = remote_path(path)
+    line, replace = reveal((line, replace))
     if not isinstance(line, str) or not line:
         raise OperationTypeError(f"`line` must be a text that is not empty, not {line!r}")
     pattern = adjust_regex(line, escape_regex_characters, extended_regex)
@@ -65,32 +67,28 @@ def line(
     )
     if not present:
         if not found:
-            host.noop(f'line "{_shown(line)}" does not exist in {path}')
+            host.noop(f'line "{shown(line)}" does not exist in {path}')
             return
-        show_lines(path, found, ())
+        show_lines(path, [mask_like(each, line) for each in found], ())
         yield sed_delete(path, pattern, "", None, backup, interpolate_variables, extended_regex)
         return
 
     text = line if replace is None else replace
     if found:
         if replace is None or all(each == replace for each in found):
-            host.noop(f'line "{_shown(text)}" exists in {path}')
+            host.noop(f'line "{shown(text)}" exists in {path}')
             return
-        show_lines(path, found, [replace] * len(found))
+        show_lines(path, [mask_like(each, line, replace) for each in found], [replace] * len(found))
         # In a line of its own, a backslash is one, but for references to groups
-        literal = replace if interpolate_variables else _LONE_BACKSLASH.sub(r"\\\\", replace)
+        literal = replace if interpolate_variables else mask_like(_LONE_BACKSLASH.sub(r"\\\\", replace), replace)
         yield sed_replace(path, pattern, literal, flags, backup, interpolate_variables, extended_regex)
         return
 
     if replace is not None and _has_line(path, replace, interpolate_variables, extended_regex):
-        host.noop(f'line "{_shown(text)}" exists in {path}')
+        host.noop(f'line "{shown(text)}" exists in {path}')
         return
     show_lines(path, (), [text])
     yield _append(path, text, backup and found is not None, interpolate_variables, ensure_newline)
-
-
-def _shown(text: str | None) -> str:
-    return "***" if isinstance(text, MaskString) else str(text)
 
 
 def _has_line(path: str, text: str, interpolate_variables: bool, extended_regex: bool) -> bool:
@@ -100,7 +98,7 @@ def _has_line(path: str, text: str, interpolate_variables: bool, extended_regex:
         host.get_fact(
             FindInFile,
             path=path,
-            pattern=f"^{literal}$",
+            pattern="^" + literal + "$",
             interpolate_variables=interpolate_variables,
             extended_regex=extended_regex,
         )
@@ -152,7 +150,7 @@ def replace(
         files.replace(name="Move to the new domain", path="/etc/app.conf", text="example\\.org", replace="example.com")
     """
     path = remote_path(path)
-    text = match if text is None else text
+    text, replace = reveal((match if text is None else text, replace))
     for name, value in (("text", text), ("replace", replace)):
         if not isinstance(value, str) or (name == "text" and not value):
             raise OperationTypeError(f"`{name}` must be a text, not {value!r}")
@@ -164,6 +162,6 @@ def replace(
         extended_regex=extended_regex,
     )
     if not found:
-        host.noop(f'string "{_shown(text)}" does not exist in {path}')
+        host.noop(f'string "{shown(text)}" does not exist in {path}')
         return
     yield sed_replace(path, str(text), str(replace), flags, backup, interpolate_variables, extended_regex)

@@ -114,7 +114,7 @@ class Obstacle:
         if not self.backup:
             yield StringCommand("rm", "-rf", QuotePath(path))
             return
-        copy = f"{path}.{shell.get_timestamp()}"
+        copy = path + f".{shell.get_timestamp()}"
         if self.backup_dir:
             copy = shell.unix_path_join(self.backup_dir, posixpath.basename(copy))
         yield StringCommand("mv", QuotePath(path), QuotePath(copy))
@@ -144,7 +144,7 @@ def is_directory(path: str) -> bool:
     status = host.get_fact(Directory, path=path)
     if status is False and host.get_fact(Link, path=path):
         # The slash has the host follow the link
-        status = host.get_fact(Directory, path=f"{path}/")
+        status = host.get_fact(Directory, path=path + "/")
     return bool(status)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import OperationTypeError, QuoteString, StringCommand, operation
 from pyinfra.api.command import QuotePath
+from pyinfra.api.hiddenvalue import mask_like, reveal
 from pyinfra.facts.server import Kernel, Mounts
 
 from . import of_server
@@ -58,10 +59,14 @@ def _find_mount(mounts: Mapping[str, Any], path: str, device: str | None) -> str
     return None
 
 
+def _option_list(options: list[str]) -> QuoteString:
+    return QuoteString(mask_like(",".join(options), *options))
+
+
 def _remount(point: str, options: list[str]) -> StringCommand:
     if host.get_fact(Kernel) == "Linux":
-        return StringCommand("mount", "-o", QuoteString(",".join(["remount", *options])), QuotePath(point))
-    return StringCommand("mount", "-u", "-o", QuoteString(",".join(options)), QuotePath(point))
+        return StringCommand("mount", "-o", _option_list(["remount", *options]), QuotePath(point))
+    return StringCommand("mount", "-u", "-o", _option_list(options), QuotePath(point))
 
 
 @operation()
@@ -90,7 +95,7 @@ def mount(
         raise OperationTypeError(f"`options` must be a list, not text: {options!r}")
     mounts = host.get_fact(Mounts)
     point = _find_mount(mounts, path, device)
-    wanted = options or []
+    wanted = reveal(options) or []
 
     if not mounted:
         if point is None:
@@ -103,7 +108,7 @@ def mount(
         if fs_type:
             bits += ["-t", QuoteString(fs_type)]
         if wanted:
-            bits += ["-o", QuoteString(",".join(wanted))]
+            bits += ["-o", _option_list(wanted)]
         if device:
             bits.append(QuoteString(device))
         yield StringCommand(*bits, QuotePath(path))

@@ -9,6 +9,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import OperationError, OperationValueError, QuoteString, StringCommand, operation
 from pyinfra.api.command import QuotePath
+from pyinfra.api.hiddenvalue import mask_like, reveal, shown
 from pyinfra.facts.files import Directory, FileContents, FindInFile
 from pyinfra.facts.machine.settings import parse_setting
 from pyinfra.facts.server import (
@@ -213,14 +214,15 @@ def sysctl(
 
         server.sysctl(name="Forward packets", key="net.ipv4.ip_forward", value=1, persist=True)
     """
-    text = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    value = reveal(value)
+    text = mask_like(" ".join(map(str, value)), *value) if isinstance(value, (list, tuple)) else str(value)
     if host.get_fact(Sysctl, keys=[key]).get(key) == parse_setting(text):
-        host.noop(f"sysctl {key} is set to {text}")
+        host.noop(f"sysctl {key} is set to {shown(text)}")
     else:
         yield StringCommand("sysctl", StringCommand(QuoteString(key), "=", QuoteString(text), _separator=""))
     if persist:
         line = rf"^[[:space:]]*{escape_regex(key)}[[:space:]]*=.*$"
-        yield from files.line._inner(path=persist_file, line=line, replace=f"{key} = {text}", ensure_newline=True)
+        yield from files.line._inner(path=persist_file, line=line, replace=f"{key} = " + text, ensure_newline=True)
 
 
 def _normal_locale(locale: str) -> str:

@@ -9,6 +9,7 @@ from os import PathLike, fspath
 
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import InterpolatedString, QuotePath
+from pyinfra.api.hiddenvalue import mask_like
 
 _SLASHES = re.compile("/+")
 _BASIC_SYNTAX = re.compile(r"[].*\[^$\\]")
@@ -19,7 +20,7 @@ _REPLACEMENT_SYNTAX = re.compile(r"\\.|[/&\n]|\\$", re.DOTALL)
 
 def unix_path_join(*parts: str | PathLike[str]) -> str:
     """The parts as one path, with one slash between them; later absolute parts don't start anew."""
-    return _SLASHES.sub("/", "/".join(fspath(part) for part in parts if fspath(part)))
+    return mask_like(_SLASHES.sub("/", "/".join(fspath(part) for part in parts if fspath(part))), *parts)
 
 
 def ensure_mode_int(mode: str | int | None) -> int | str | None:
@@ -44,12 +45,13 @@ def get_timestamp() -> str:
 
 def back_up(path: str) -> StringCommand:
     """The command that copies a file to a name with the time at its end."""
-    return StringCommand("cp", QuotePath(path), QuotePath(f"{path}.{get_timestamp()}"))
+    return StringCommand("cp", QuotePath(path), QuotePath(path + f".{get_timestamp()}"))
 
 
 def escape_regex(text: str, extended: bool = False) -> str:
     """A regular expression, basic or extended, that matches just ``text``."""
-    return (_EXTENDED_SYNTAX if extended else _BASIC_SYNTAX).sub(lambda found: f"\\{found[0]}", text)
+    syntax = _EXTENDED_SYNTAX if extended else _BASIC_SYNTAX
+    return mask_like(syntax.sub(lambda found: f"\\{found[0]}", text), text)
 
 
 def adjust_regex(line: str, escape_regex_characters: bool, extended: bool = False) -> str:
@@ -61,22 +63,22 @@ def adjust_regex(line: str, escape_regex_characters: bool, extended: bool = Fals
         extended: in the extended syntax, else the basic one
     """
     if escape_regex_characters:
-        return f"^.*{escape_regex(line, extended)}.*$"
+        return "^.*" + escape_regex(line, extended) + ".*$"
     start = "" if line.startswith("^") else "^.*"
     end = "" if line.endswith("$") and not line.endswith("\\$") else ".*$"
-    return f"{start}{line}{end}"
+    return start + line + end
 
 
 def pattern_between_slashes(regex: str) -> str:
     """A regular expression as it can stand between the slashes of ``sed`` and ``awk``."""
     escapes = {"/": "\\/", "\n": "\\n"}
-    return _PATTERN_DELIMITERS.sub(lambda found: escapes.get(found[0], found[0]), regex)
+    return mask_like(_PATTERN_DELIMITERS.sub(lambda found: escapes.get(found[0], found[0]), regex), regex)
 
 
 def _sed_replacement(text: str, newline: str) -> str:
     """Text for the right side of sed's ``s``; references such as ``\\1`` stay what they are, ``&`` is itself."""
     escapes = {"/": "\\/", "&": "\\&", "\n": newline, "\\": "\\\\"}
-    return _REPLACEMENT_SYNTAX.sub(lambda found: escapes.get(found[0], found[0]), text)
+    return mask_like(_REPLACEMENT_SYNTAX.sub(lambda found: escapes.get(found[0], found[0]), text), text)
 
 
 class _SingleQuoted(QuoteString):
@@ -102,7 +104,7 @@ def _sed(
         f"-i.{suffix}",
         InterpolatedString(script) if interpolate_variables else _SingleQuoted(script),
         QuotePath(filename),
-        *([] if backup else ["&& rm -f", QuotePath(f"{fspath(filename)}.{suffix}")]),
+        *([] if backup else ["&& rm -f", QuotePath(fspath(filename) + f".{suffix}")]),
     )
 
 
@@ -125,7 +127,7 @@ def sed_delete(
         interpolate_variables: whether the host's shell expands variables in ``line``
         extended_regex: whether ``line`` is in the extended syntax
     """
-    script = f"/{pattern_between_slashes(line)}/d"
+    script = "/" + pattern_between_slashes(line) + "/d"
     return _sed(filename, script, backup, interpolate_variables, extended_regex)
 
 
@@ -151,7 +153,7 @@ def sed_replace(
     """
     # Within double quotes the shell would take a backslash before a newline for itself
     replacement = _sed_replacement(str(replace), newline="\\n" if interpolate_variables else "\\\n")
-    script = f"s/{pattern_between_slashes(line)}/{replacement}/{''.join(flags or ())}"
+    script = "s/" + pattern_between_slashes(line) + "/" + replacement + f"/{''.join(flags or ())}"
     return _sed(filename, script, backup, interpolate_variables, extended_regex)
 
 
@@ -180,7 +182,7 @@ def chown(
         ValueError: there is neither user nor group
     """
     if user and group:
-        program, owner = "chown", f"{user}:{group}"
+        program, owner = "chown", mask_like(f"{user}:{group}", user, group)
     elif user:
         program, owner = "chown", str(user)
     elif group:
