@@ -58,10 +58,11 @@ def make_environment(folder: Path) -> dict[str, str]:
 def can_install() -> bool:
     """Whether such an environment can be made."""
     try:
-        _with_requirements(["pyinfra", *INSTALLERS, *OFFERED])
+        needed = _with_requirements(["pyinfra", *INSTALLERS, *OFFERED])
     except PackageNotFoundError:
         return False
-    return True
+    # Systems' own packages need not say which files are theirs
+    return all(each.files for each in needed)
 
 
 def _with_requirements(names: Iterable[str]) -> list[Distribution]:
