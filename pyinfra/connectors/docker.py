@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
+
+import gevent
 
 from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo, format_text
@@ -14,6 +17,10 @@ from .session import PatientPipe, Pipe, SessionConnector, SessionData
 from .util import CommandOutput
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from pyinfra.api.arguments import ConnectorArguments
+    from pyinfra.api.command import StringCommand
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
 
@@ -35,6 +42,11 @@ _RUN_OPTIONS = {
     "docker_network": "--network",
 }
 
+# As the engines' options have it
+_FALSE = {"0", "f", "F", "false", "False", "FALSE"}
+# After Ctrl-C there is half a second to disconnect in
+_ANSWER_SECONDS = 0.4
+
 RUN_META = {
     "docker_platform": DataMeta("Platform to run an image for (--platform), such as linux/arm64"),
     "docker_architecture": DataMeta("Architecture to run an image for (--arch, which Podman alone has)"),
@@ -49,7 +61,8 @@ class DockerConnector(SessionConnector):
 
     - A container that runs is left running. One that is stopped is started, and stopped again at the end.
     - Of an image, a new container is made (``docker run -d IMAGE tail -f /dev/null``). At the end it is committed to an
-      image without a name, whose id is printed, and removed. After a failure it is kept as it is, and its id printed.
+      image without a name, whose id is printed, and removed; where nothing was run but facts, it is only removed. After
+      a failure it is kept as it is, and its id printed.
     - ``@docker`` alone is all running containers, in groups by image and label: ``image_nginx:1.27``,
       ``label_role=web``, with ``_`` in place of each ``/``.
 
@@ -68,10 +81,14 @@ class DockerConnector(SessionConnector):
     def __init__(self, state: State, host: Host) -> None:
         super().__init__(state, host)
         self.container: Container | None = None
-        # What to do with it at the end: nothing, stop it, or commit and remove it
-        self.at_end = ""
+        # How to leave things as they were before: nothing is to be done, or ``stop``, or ``rm -f``
+        self.undo = ""
+        # Whether an image is made of it at the end
+        self.is_build = False
         # The image that was made of it
         self.committed: str | None = None
+        # Whether anything was run that is no fact
+        self.has_changed = False
 
     @classmethod
     def make_names_data(cls, name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
@@ -132,8 +149,8 @@ class DockerConnector(SessionConnector):
     def explain_silence(self, why: str, said: str) -> str:
         """Why there is no shell, in words about containers."""
         container = self.container
-        if advice_on(said) is None and container is not None:
-            # One that is just ending makes engines say all kinds of things
+        if container is not None:
+            # Of one that is ending, or being removed, engines say all kinds of things
             try:
                 found = self.inspect(container.id)
             except ConnectError as error:
@@ -150,7 +167,8 @@ class DockerConnector(SessionConnector):
         """The container of that name or id; ``None`` if there is none."""
         code, output = self.run_engine("container", "inspect", "--", identifier)
         if code == 0:
-            return described_containers(output)[0]
+            found = described_containers(output)[0]
+            return None if found.is_removed else found
         if "no such container" in output.stderr.lower():
             return None
         raise ConnectError(explain_engine(self.program, identifier, output.stderr))
@@ -176,14 +194,16 @@ class DockerConnector(SessionConnector):
 
     def begin(self) -> Container:
         """The container, which runs now; what is to be done with it at the end is noted."""
-        self.at_end = ""
+        self.undo = ""
+        self.has_changed = False
         container = None if self.committed else self.find()
+        self.is_build = container is None
         if container is None:
             container = self._run_image(self.committed or self.identifier)
-            self.at_end = "commit"
+            self.undo = "rm -f"
         elif not container.is_running:
             self.ask_engine("start", container)
-            self.at_end = "stop"
+            self.undo = "stop"
         return container
 
     def _begin_again(self, container: Container) -> Container:
@@ -200,8 +220,9 @@ class DockerConnector(SessionConnector):
         for key, option in _RUN_OPTIONS.items():
             if self.data[key]:
                 options += [option, self.data[key]]
-        options += self.data["docker_run_arguments"] or []
-        code, output = self.run_engine("run", "-d", *options, "--", image, "tail", "-f", "/dev/null")
+        arguments = self.data["docker_run_arguments"] or []
+        _refuse_what_prevents_an_image(arguments)
+        code, output = self.run_engine("run", "-d", *options, *arguments, "--", image, "tail", "-f", "/dev/null")
         identifier = output.stdout_lines[-1].strip() if output.stdout_lines else ""
         if code != 0:
             if identifier:
@@ -212,7 +233,7 @@ class DockerConnector(SessionConnector):
 
     def _why_ended(self) -> str:
         """Why a new container does not run any more; empty if it does, or is none."""
-        container = self.container if self.at_end == "commit" else None
+        container = self.container if self.undo == "rm -f" else None
         found = self.inspect(container.id) if container is not None else None
         if container is None or found is None or found.is_running:
             return ""
@@ -226,13 +247,57 @@ class DockerConnector(SessionConnector):
     def _undo(self) -> None:
         """Leave things as they were before :meth:`connect`, which failed."""
         container, self.container = self.container, None
-        if container is not None and self.at_end:
-            self.run_engine(*(["stop"] if self.at_end == "stop" else ["rm", "-f"]), container.id)
+        if container is not None and self.undo:
+            self.run_engine(*self.undo.split(), container.id)
 
     def reconnect(self) -> None:
         """Begin the session anew in the same container."""
         super().disconnect()
         super().connect()
+
+    # What changes a container, and what does not
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Within the ``with`` block nothing changes."""
+        before = self.has_changed
+        try:
+            yield
+        finally:
+            self.has_changed = before
+
+    def run_fact_commands(
+        self,
+        commands: Sequence[tuple[StringCommand, ConnectorArguments]],
+        print_output: bool = False,
+        print_input: bool = False,
+    ) -> list[tuple[bool, CommandOutput]]:
+        """Run commands that only read, as every connector over a session does."""
+        with self._reading():
+            return super().run_fact_commands(commands, print_output, print_input)
+
+    def get_file(
+        self,
+        remote_filename: str,
+        filename_or_io: str | IO[Any],
+        remote_temp_filename: str | None = None,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Unpack[ConnectorArguments],
+    ) -> bool:
+        """Write a file of the container to a local path or file object, as every connector over a session does."""
+        with self._reading():
+            return super().get_file(
+                remote_filename, filename_or_io, remote_temp_filename, print_output, print_input, **arguments
+            )
+
+    def _run(self, *args: Any, **kwargs: Any) -> int:
+        self.has_changed = True
+        return super()._run(*args, **kwargs)
+
+    def _run_in_terminal(self, *args: Any, **kwargs: Any) -> int:
+        self.has_changed = True
+        return super()._run_in_terminal(*args, **kwargs)
 
     # Disconnecting
 
@@ -253,34 +318,67 @@ class DockerConnector(SessionConnector):
         return stage in ("Prepare", "Execute") or (self.state.is_executing and stage != "Disconnect")
 
     def _finish(self, container: Container) -> None:
-        if self.at_end == "commit":
-            self._finish_image(container)
-        elif self.at_end == "stop":
-            self.ask_engine("stop", container)
+        if self.is_build:
+            are_done = [data.operation_meta.is_complete() for data in self.state.ops[self.host].values()]
+            if self.host in self.state.failed_hosts or (any(are_done) and not all(are_done)):
+                what, identifier, more = self._whereabouts(container)
+                self._say(f"not all went well: nothing is committed, and {what}", identifier, more)
+                return
+            if any(are_done) or (self.has_changed and not are_done):
+                self._commit(container)
+                return
+        if self.undo == "rm -f":
+            self.ask_engine(self.undo, container)
+            self._say("no operation was run: nothing is committed, container removed:", container.short_id)
+        elif self.undo:
+            self.ask_engine(self.undo, container)
             self._say("docker build complete, container stopped again:", container.short_id)
         elif self.host not in self.state.failed_hosts:
             self._say("docker build complete, container left running:", container.short_id)
 
-    def _finish_image(self, container: Container) -> None:
-        are_done = [data.operation_meta.is_complete() for data in self.state.ops[self.host].values()]
-        if self.host in self.state.failed_hosts or (any(are_done) and not all(are_done)):
-            rest = f"(`{self.program} rm -f {container.short_id}` removes it)"
-            self._say("not all went well: nothing is committed, and the container is kept:", container.short_id, rest)
-            return
-        if are_done and not any(are_done):
-            self.ask_engine("rm -f", container)
-            self._say("no operation was run: nothing is committed, container removed:", container.short_id)
-            return
-        # Nothing may run: the engine would freeze it meanwhile, and if a shell of ours were just starting, that start
-        # and the end of the frost would wait for each other for ever (seen with Docker 20.10 and runc 1.1)
-        self.run_engine("kill", container.id)
-        self.committed = self.ask_engine("commit", container)[-1].strip().removeprefix("sha256:")[:12]
-        self.ask_engine("rm -f", container)
+    def _commit(self, container: Container) -> None:
+        """Make an image of the container and remove that; without an image the run has failed."""
+        try:
+            # Nothing may run: the engine would freeze it meanwhile, and if a shell of ours were just starting, that
+            # start and the end of the frost would wait for each other for ever (seen with Docker 20.10 and runc 1.1)
+            self.run_engine("kill", container.id)
+            image = self.ask_engine("commit", container)[-1].strip()
+        except (ConnectError, OSError) as error:
+            # Errors of disconnecting are told and no more; this one leaves people without what the run was for
+            self.state.failed_hosts.add(self.host)
+            where = " ".join(filter(None, self._whereabouts(container)))
+            raise ConnectError(f"{error}; nothing is committed, and {where}") from error
+        self.committed = image.removeprefix("sha256:")[:12]
         self._say("docker build complete, image ID:", self.committed)
+        self.ask_engine("rm -f", container)
+
+    def _whereabouts(self, container: Container) -> tuple[str, str, str]:
+        """What there is left of a container: in words, its id, and what can be done with it."""
+        found: Container | None = container
+        with suppress(ConnectError, OSError), gevent.Timeout(_ANSWER_SECONDS, False):
+            found = self.inspect(container.id)
+        if found is None:
+            return "somebody has removed the container:", container.short_id, ""
+        commands = {"commit": "makes an image of it", "rm -f": "removes it"}
+        can = ", ".join(f"`{self.program} {verb} {container.short_id}` {does}" for verb, does in commands.items())
+        return "the container is kept:", container.short_id, f"({can})"
 
     def _say(self, what: str, identifier: str, more: str = "") -> None:
         words = [what, format_text(identifier, bold=True), more]
         echo(f"{self.host.print_prefix}{' '.join(filter(None, words))}", err=True)
+
+
+def _refuse_what_prevents_an_image(arguments: list[str]) -> None:
+    """Raise :class:`ConnectError` if arguments of ``run`` leave no container to make an image of."""
+    for word in arguments:
+        option, _, value = word.partition("=")
+        if option in ("--rm", "--rmi") and value not in _FALSE:
+            why = "the container would be gone before an image is made of it. It is removed afterwards anyway"
+        elif option in ("-d", "--detach") and value in _FALSE:
+            why = "the container has to run in the background"
+        else:
+            continue
+        raise ConnectError(f"The host data docker_run_arguments cannot have {word}: {why}. Leave it out")
 
 
 class PodmanConnector(DockerConnector):

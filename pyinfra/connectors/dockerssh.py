@@ -119,8 +119,8 @@ class DockerSSHConnector(DockerConnector):
     """Run in a container of a host reached by SSH: ``@dockerssh/HOST:CONTAINER``, ``@dockerssh/HOST:IMAGE``.
 
     Containers and images are treated as ``@docker`` treats them; the container that the data ``docker_container_id``
-    names is committed and removed at the end as if it had been made of an image. The data of ``@ssh`` say how to
-    log in. The containers of one host share its log-in.
+    names is committed and removed at the end as if it had been made of an image, unless nothing was run in it but
+    facts. The data of ``@ssh`` say how to log in. The containers of one host share its log-in.
 
     For example ``pyinfra @dockerssh/build.example.com:debian:12 apt.packages curl update=true``.
     """
@@ -169,10 +169,9 @@ class DockerSSHConnector(DockerConnector):
         return container
 
     def begin(self) -> Container:
-        """The container, which runs now; one that ``docker_container_id`` names is committed at the end, too."""
+        """The container, which runs now; of one that ``docker_container_id`` names an image is made, too."""
         container = super().begin()
-        if self.data["docker_container_id"]:
-            self.at_end = "commit"
+        self.is_build = self.is_build or bool(self.data["docker_container_id"])
         return container
 
     # How to get at the engine

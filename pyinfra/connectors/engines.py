@@ -96,6 +96,8 @@ class Container:
     image: str
     labels: dict[str, str]
     is_running: bool
+    # Whether it is about to go, or has left but its name
+    is_removed: bool = False
 
     def __str__(self) -> str:
         return self.name or self.short_id
@@ -120,6 +122,7 @@ class Container:
             config.get("Image") or described.get("ImageName") or "",
             config.get("Labels") or {},
             bool(described["State"]["Running"]),
+            described["State"].get("Status") in ("removing", "dead"),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -36,7 +37,7 @@ class FakeEngine:
         self.asked: list[str] = []
         self.started: list[list[str]] = []
         self.answers: dict[str, tuple[int, str]] = {}
-        self.containers = list(containers)
+        self.containers = copy.deepcopy(list(containers))
 
     def run(self, program: str, *words: str) -> tuple[int, CommandOutput]:
         """What the program with these words would say."""
@@ -64,6 +65,11 @@ class FakeEngine:
             return 0, "made".ljust(64, "0")
         if verb == "commit":
             return 0, f"sha256:{'c0ffee'.ljust(64, '0')}"
+        for item in [item for item in self.containers if item["Id"] == words[-1]]:
+            if verb == "rm":
+                self.containers.remove(item)
+            elif verb in ("start", "stop", "kill"):
+                item["State"]["Running"] = verb == "start"
         return 0, words[-1]
 
     @staticmethod

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyinfra.api import Config, Inventory, State, operation
+from pyinfra.api import Config, Inventory, State, StringCommand, operation
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.connectors import expand_name
 from pyinfra.api.exceptions import ConnectError, ConnectorDataTypeError, InventoryError, PyinfraError
@@ -19,7 +20,7 @@ from pyinfra.connectors.engines import explain_engine, run_engine
 from pyinfra.connectors.session import ProcessPipe
 from pyinfra.testing.target import listening
 from tests.support.fakeengine import FakeEngine, described, fake_engine
-from tests.support.hosts import connected_host
+from tests.support.hosts import connected_host, why_not
 
 WEB = described("ab12", "web", image="example.com/nginx:1.27", role="front")
 OLD = described("cd34", "old", running=False)
@@ -213,9 +214,32 @@ def test_after_a_failure_nothing_is_committed_and_the_container_is_kept(engine: 
     said = run_until_disconnected("@docker/debian:12", "exit 3")
     assert said == [
         "not all went well: nothing is committed, and the container is kept: made00000000 "
-        "(`docker rm -f made00000000` removes it)"
+        "(`docker commit made00000000` makes an image of it, `docker rm -f made00000000` removes it)"
     ]
-    assert engine.asked[-1].startswith("run ")
+    assert [line.split()[0] for line in engine.asked] == ["container", "run", "container"]
+
+
+def test_a_container_that_somebody_has_removed_is_not_called_kept(engine: FakeEngine) -> None:
+    state = State(Inventory((["@docker/debian:12"], {})), Config())
+    connect_all(state)
+    (host,) = state.inventory
+    state.failed_hosts.add(host)
+    engine.containers.pop()
+    with listening() as messages:
+        disconnect_all(state)
+    assert messages[0].endswith("nothing is committed, and somebody has removed the container: made00000000")
+
+
+def test_a_host_whose_deploy_code_has_failed_is_not_committed(engine: FakeEngine) -> None:
+    state = State(Inventory((["@docker/debian:12"], {})), Config())
+    connect_all(state)
+    (host,) = state.inventory
+    add_op(state, say, "echo one")
+    state.failed_hosts.add(host)
+    with listening() as messages:
+        disconnect_all(state)
+    assert "nothing is committed, and the container is kept" in messages[0]
+    assert [item["Name"] for item in engine.containers][-1] == "/new"
 
 
 def test_a_run_that_stops_half_way_is_not_committed(engine: FakeEngine) -> None:
@@ -227,7 +251,7 @@ def test_a_run_that_stops_half_way_is_not_committed(engine: FakeEngine) -> None:
     with listening() as messages:
         disconnect_all(state)
     assert "nothing is committed, and the container is kept" in messages[0]
-    assert engine.asked[-1].startswith("run ")
+    assert [line.split()[0] for line in engine.asked] == ["container", "run", "container"]
 
 
 def test_a_run_that_runs_no_operation_leaves_nothing(engine: FakeEngine) -> None:
@@ -254,6 +278,7 @@ def test_in_the_middle_of_a_run_the_container_outlives_the_connection(engine: Fa
 
 def test_a_second_connection_after_the_end_goes_on_with_the_image_that_was_made(engine: FakeEngine) -> None:
     with connected_host("@docker/debian:12") as host:
+        host.run_shell_command("echo hello")
         host.disconnect()
         host.connect(raise_exceptions=True)
     assert [line for line in engine.asked if line.startswith("run")] == [
@@ -262,11 +287,72 @@ def test_a_second_connection_after_the_end_goes_on_with_the_image_that_was_made(
     ]
 
 
-def test_a_container_that_cannot_be_committed_stays(engine: FakeEngine, caplog: pytest.LogCaptureFixture) -> None:
-    engine.answers["commit"] = (1, "Error response from daemon: no space left on device")
-    assert run_until_disconnected("@docker/debian:12") == []
-    assert "no space left on device" in caplog.text
+def test_facts_alone_make_no_image(engine: FakeEngine) -> None:
+    with listening() as messages, connected_host("@docker/debian:12") as host:
+        assert host.get_fact("server.Kernel") == "Linux"
+        # Facts that need a shell of their own
+        for argument in ({"_stdin": "x"}, {"_get_pty": True}, {"_timeout": 10}):
+            host.connector.run_fact_commands([(StringCommand("cat"), {"_stdin": "x", **argument})])
+        host.get_file("/dev/null", io.BytesIO())
+    assert messages[-1].endswith("nothing is committed, container removed: made00000000")
+    assert not any(line.startswith("commit") for line in engine.asked)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda host: host.run_shell_command("echo hello"),
+        lambda host: host.run_shell_command("echo hello", _get_pty=True),
+        lambda host: host.put_file(io.BytesIO(b"x"), "/dev/null"),
+    ],
+)
+def test_what_deploy_code_does_directly_makes_an_image(engine: FakeEngine, change: Any) -> None:
+    with listening() as messages, connected_host("@docker/debian:12") as host:
+        change(host)
+        host.get_fact("server.Kernel")
+    assert messages[-1].endswith("docker build complete, image ID: c0ffee000000")
+
+
+@pytest.mark.parametrize("what", ["commit", "kill"])
+def test_a_container_that_cannot_be_committed_stays_and_is_named_and_the_run_has_failed(
+    engine: FakeEngine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    state = State(Inventory((["@docker/debian:12"], {})), Config())
+    connect_all(state)
+    (host,) = state.inventory
+    host.run_shell_command("echo hello")
+    if what == "commit":
+        engine.answers["commit"] = (1, "Error response from daemon: no space left on device")
+        why = "no space left on device"
+    else:
+        why = "`docker` is not installed on this machine"
+        monkeypatch.setattr("pyinfra.connectors.docker.run_engine", run_engine)
+        monkeypatch.setenv("PATH", "/nowhere")
+    disconnect_all(state)
+    (message,) = caplog.messages
+    assert why in message
+    assert "; nothing is committed, and the container is kept: made00000000 (`docker commit made00000000`" in message
+    assert state.failed_hosts == {host}
     assert not any(line.startswith("rm") for line in engine.asked)
+
+
+def test_an_image_whose_container_cannot_be_removed_is_told_all_the_same(
+    engine: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.answers["rm"] = (1, "Error response from daemon: device is busy")
+    assert run_until_disconnected("@docker/debian:12", "echo hello") == [
+        "docker build complete, image ID: c0ffee000000"
+    ]
+    assert "device is busy" in caplog.text
+
+
+@pytest.mark.parametrize("word", ["--rm", "--rm=true", "--rmi", "--detach=false", "-d=0"])
+def test_arguments_that_prevent_an_image_are_refused_before_anything_runs(engine: FakeEngine, word: str) -> None:
+    why = why_not("@docker/debian:12", docker_run_arguments=["--env", "A=b", word])
+    assert why.startswith(f"The host data docker_run_arguments cannot have {word}: ")
+    assert not any(line.startswith("run") for line in engine.asked)
+    with connected_host("@docker/debian:12", docker_run_arguments=["--rm=false", "--detach"]):
+        pass
 
 
 # What goes wrong
@@ -351,4 +437,18 @@ def test_a_container_that_ends_is_told_whatever_its_engine_says(engine: FakeEngi
         engine.containers[:] = [described("ab12", "web", running=False)]
         monkeypatch.setattr(FakeEngine, "start", lambda self, argv, terminal=False: _no_shell("setns: exit status 1"))
         with pytest.raises(ConnectError, match=r"The container web does not run: .*setns: exit status 1"):
+            host.run_shell_command("kill -9 0")
+
+
+@pytest.mark.parametrize("state", ["gone", "removing"])
+def test_a_container_that_is_removed_in_the_middle_is_not_called_one_that_can_be_started(
+    engine: FakeEngine, monkeypatch: Any, state: str
+) -> None:
+    with connected_host("@docker/web") as host:
+        removed = described("ab12", "web", running=False)
+        removed["State"]["Status"] = state
+        engine.containers[:] = [] if state == "gone" else [removed]
+        said = "Error response from daemon: container ab12 is not running"
+        monkeypatch.setattr(FakeEngine, "start", lambda self, argv, terminal=False: _no_shell(said))
+        with pytest.raises(ConnectError, match=r"The container web is gone: `docker ps --all` lists"):
             host.run_shell_command("kill -9 0")

@@ -14,6 +14,7 @@ import pytest
 from pyinfra.api.connectors import expand_name
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.testing.contract import ConnectorContract
+from tests.support.commandline import Folder
 from tests.support.dockerd import IMAGE, DockerEngine, engine_in_use
 from tests.support.hosts import connected_host
 from tests.support.run import connected_run
@@ -96,6 +97,72 @@ def test_after_a_failure_the_container_is_there_to_be_looked_at(docker: DockerEn
     (name,) = set(docker.containers()) - before
     assert docker.run("exec", name, "cat", "/made") == "looked at"
     assert docker.run("inspect", "--format", "{{.Id}}", name)[:12] in said
+
+
+def images_of(docker: DockerEngine) -> set[str]:
+    """The ids of all images, those without a name too."""
+    return set(docker.run("images", "--all", "--quiet").split())
+
+
+def end_of_run(folder: Folder, *words: str) -> tuple[int, str]:
+    """The exit code of a run over the image, and what was printed when it disconnected."""
+    ended = folder.run("-y", f"@docker/{IMAGE}", "--data", "docker_network=host", *words)
+    return ended.exit_code, ended.err.partition("--> Disconnecting from hosts...")[2]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise ValueError('oops')",
+        "host.run_shell_command('echo looked at > /made')\nraise ValueError('oops')",
+        "server.shell('echo looked at > /made')\nraise ValueError('oops')",
+    ],
+)
+def test_deploy_code_that_raises_leaves_the_container_and_no_image(
+    docker: DockerEngine, tmp_path: Path, code: str
+) -> None:
+    folder = Folder(tmp_path)
+    folder.write("deploy.py", f"from pyinfra import host\nfrom pyinfra.operations import server\n{code}")
+    before, images = set(docker.containers()), images_of(docker)
+    exit_code, said = end_of_run(folder, "deploy.py")
+    (name,) = set(docker.containers()) - before
+    identifier = docker.run("inspect", "--format", "{{.Id}}", name)[:12]
+    assert exit_code == 1
+    assert f"nothing is committed, and the container is kept: {identifier}" in said
+    assert images_of(docker) == images
+
+
+def test_facts_leave_nothing_and_a_command_leaves_an_image(docker: DockerEngine, tmp_path: Path) -> None:
+    before, images = docker.containers(), images_of(docker)
+    exit_code, said = end_of_run(Folder(tmp_path), "fact", "server.Os")
+    assert (exit_code, "container removed" in said) == (0, True)
+    assert images_of(docker) == images
+    exit_code, said = end_of_run(Folder(tmp_path), "exec", "--", "echo made > /made")
+    assert exit_code == 0
+    docker.run("rmi", said.partition("docker build complete, image ID: ")[2].split()[0])
+    assert docker.containers() == before
+
+
+def test_a_container_that_goes_before_it_is_committed_fails_the_run(docker: DockerEngine, tmp_path: Path) -> None:
+    remove = f"subprocess.run(['docker', 'rm', '--force', {CONTAINER + '-build'!r}], check=True)"
+    folder = Folder(tmp_path)
+    folder.write(
+        "deploy.py", f"import subprocess\nfrom pyinfra.operations import python\npython.call(lambda: {remove})"
+    )
+    data = f'docker_run_arguments=["--name", "{CONTAINER}-build"]'
+    exit_code, said = end_of_run(folder, "--data", data, "deploy.py")
+    assert exit_code == 1
+    assert "nothing is committed, and somebody has removed the container" in said
+
+
+def test_a_container_that_is_removed_in_the_middle_is_told(docker: DockerEngine) -> None:
+    name = docker.start_container()
+    with connected_host(f"@docker/{name}") as host:
+        killer = threading.Timer(1, lambda: docker.run("rm", "--force", name))
+        killer.start()
+        with pytest.raises(ConnectError, match=rf"The container {name} is gone: "):
+            host.run_shell_command("sleep 60")
+        killer.join()
 
 
 def test_an_entrypoint_in_the_way_is_told_and_can_be_taken_out_of_it(docker: DockerEngine) -> None:

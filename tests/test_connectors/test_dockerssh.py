@@ -204,6 +204,19 @@ def test_the_container_that_the_data_name_is_committed_and_removed(
     docker.run("rmi", messages[-1].rpartition(" ")[2])
 
 
+def test_the_container_that_the_data_name_stays_as_it_is_where_nothing_is_run(
+    remote: Remote, docker: DockerEngine, container: str
+) -> None:
+    data = {**remote.data, "docker_container_id": container}
+    with listening() as messages, connected_host(remote.name("any"), **data) as host:
+        assert host.get_fact("server.Kernel") == "Linux"
+    assert "container left running" in messages[-1]
+    docker.run("exec", container, "rm", "/bin/sh")
+    with pytest.raises(ConnectError, match="There is no shell"), connected_host(remote.name("any"), **data):
+        pass
+    assert docker.containers()[container] == "running"
+
+
 def test_a_container_that_the_data_name_and_nobody_has_is_an_error(remote: Remote) -> None:
     data = {**remote.data, "docker_container_id": "nobody-has-it"}
     with (
