@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import shutil
@@ -248,7 +249,14 @@ class OpenSSHConnector(SessionConnector):
     def _find_session_options(self, options: Sequence[str]) -> list[str]:
         """What the configuration says of each session rather than of the connection."""
         command = shlex.join(["ssh", "-G", *options, "--", self.data["ssh_hostname"]])
-        code, output = run_local_process(command)
+        seconds = math.ceil(self.state.config.CONNECT_TIMEOUT)
+        try:
+            code, output = run_local_process(command, timeout=seconds)
+        except TimeoutError as error:
+            raise ConnectError(
+                f"ssh has not read its configuration within {seconds} seconds (CONNECT_TIMEOUT): see what `Match exec` "
+                f"runs there, with `ssh -vG {self.data['ssh_hostname']}`"
+            ) from error
         if code != 0:
             raise ConnectError(self._advised(output.stderr or f"ssh -G ended with exit code {code}"))
         found: dict[str, list[str]] = {}

@@ -138,6 +138,17 @@ def test_a_configuration_that_is_wrong_or_missing_is_told(tmp_path: Path) -> Non
     assert message.endswith("mend the configuration of ssh")
 
 
+def test_a_program_of_the_configuration_that_does_not_end_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(f'Match exec "echo $$ > {tmp_path}/pid; exec sleep 60"\n')
+    with gevent.Timeout(20):
+        message = why_not("@openssh/web", {"CONNECT_TIMEOUT": 1}, openssh_config_file=f"{tmp_path}/config")
+    assert "within 1 seconds (CONNECT_TIMEOUT): see what `Match exec` runs there, with `ssh -vG web`" in message
+    pid = (tmp_path / "pid").read_text().strip()
+    with gevent.Timeout(20):
+        while subprocess.run(["ps", "-p", pid], capture_output=True, check=False).returncode == 0:
+            gevent.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     ("said", "advice"),
     [
