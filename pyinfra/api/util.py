@@ -13,7 +13,7 @@ from os import stat
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
 
-from .hiddenvalue import shown
+from .hiddenvalue import holds_secret, shown
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -63,11 +63,14 @@ def get_kwargs_str(kwargs: dict[Any, Any]) -> str:
 
 
 def memoize(func: Callable[..., Any]) -> Callable[..., Any]:
-    """Have ``func`` run once for each set of arguments, told apart by their text."""
+    """Have ``func`` run once for each set of arguments, told apart by their text; each time for one with secrets."""
     results: dict[str, Any] = {}
 
     @wraps(func)
     def remembered(*args: Any, **kwargs: Any) -> Any:
+        # Their text is masked
+        if holds_secret((args, kwargs)):
+            return func(*args, **kwargs)
         key = f"{args}{kwargs}"
         if key not in results:
             results[key] = func(*args, **kwargs)

@@ -15,6 +15,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from pyinfra.api.exceptions import ArgumentTypeError, NoGroupError, NoHostError, PyinfraError
+from pyinfra.api.hiddenvalue import MaskString
 from pyinfra.api.output import echo, format_text, set_echo, set_formatter
 from pyinfra.api.util import (
     format_exception,
@@ -74,6 +75,11 @@ def test_a_hash_is_the_same_in_every_process() -> None:
 def test_arguments_are_shown_sorted_and_without_self() -> None:
     assert get_kwargs_str({"b": 2, "a": "x", "self": 1}) == "a=x, b=2"
     assert get_kwargs_str({}) == ""
+
+
+def test_a_memoized_function_tells_secrets_apart() -> None:
+    double = memoize(lambda text: text + text)
+    assert [double(MaskString("a")), double(MaskString("b"))] == ["aa", "bb"]
 
 
 def test_a_memoized_function_runs_once_for_each_set_of_arguments() -> None:
