@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.inventory import Inventory
+from pyinfra.api.masking import masked
 from pyinfra.connectors.sshconfig import SSHConfigError, load_ssh_config
 from pyinfra.context import ctx_inventory
 
@@ -110,7 +111,7 @@ def _list_file(filename: str) -> Listing:
         if not all(_is_item(item) for item in group[0]):
             logger.warning(
                 f'Ignoring host group "{name}" in inventory file {filename}: '
-                f"hosts are names or (name, data) tuples, got {next(i for i in group[0] if not _is_item(i))!r}",
+                f"hosts are names or (name, data) tuples, got {masked(next(i for i in group[0] if not _is_item(i)))!r}",
             )
             continue
         groups[name] = group
@@ -185,7 +186,7 @@ def _list_hosts(source: str, value: Any) -> Listing:
     if group is None or not all(_is_item(item) for item in group[0]):
         raise CliError(
             f"Invalid inventory {source}: should be a list of names or (name, data) tuples, "
-            f"or a function that returns groups, got {value!r}",
+            f"or a function that returns groups, got {masked(value)!r}",
         )
     return Listing(hosts=list(group[0]), data=group[1])
 

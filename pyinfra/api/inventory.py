@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .connectors import expand_name, get_execution_connector
 from .exceptions import InventoryError, NoGroupError, NoHostError
 from .host import Host
+from .masking import masked
 
 if TYPE_CHECKING:
     from pyinfra.connectors.base import BaseConnector
@@ -21,7 +22,7 @@ def _entry(item: Any) -> tuple[str, dict[str, Any]]:
         return item, {}
     if isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], Mapping):
         return item[0], dict(item[1])
-    raise InventoryError(f"An inventory's items are names or (name, data) tuples, got {item!r}")
+    raise InventoryError(f"An inventory's items are names or (name, data) tuples, got {masked(item)!r}")
 
 
 def _group(value: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, Any]]:

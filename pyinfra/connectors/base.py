@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 from typing_extensions import TypedDict, Unpack, get_type_hints
 
 from pyinfra.api.exceptions import ConnectorDataTypeError
+from pyinfra.api.masking import MASK, is_secret_name, masked
 from pyinfra.api.util import raise_if_bad_type
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def host_to_connector_data(
         value = data[key] = host_data.get(key, meta.default)
         if value is meta.default or key not in types:
             continue
-        shown = "***" if "password" in key else repr(value)
+        shown = MASK if is_secret_name(key) else repr(masked(value))
         host = getattr(host_data, "_host", "")
         prefix = f"[{host}] Invalid connector data `{key}` = {shown}, expected {_type_name(types[key])}"
         raise_if_bad_type(value, types[key], ConnectorDataTypeError, prefix)

@@ -359,3 +359,10 @@ def test_before_connecting_only_hosts_within_the_limit_are_active() -> None:
 def test_prefixes_pad_to_the_longest_name() -> None:
     short, long = Inventory((["a", "longest"], {}))
     assert (short.print_prefix, long.print_prefix) == ("[a]       ", "[longest] ")
+
+
+@pytest.mark.parametrize("item", [("a", {"ssh_password": "hunter2"}, "web"), {"_sudo_password": "hunter2"}])
+def test_an_item_that_is_none_is_shown_without_its_secrets(item: Any) -> None:
+    with pytest.raises(InventoryError, match=r"items are names or \(name, data\) tuples, got .*\*\*\*") as raised:
+        Inventory(([item], {}))
+    assert "hunter2" not in str(raised.value)

@@ -63,6 +63,12 @@ def test_secrets_are_shown_to_nobody(folder: Folder) -> None:
     assert shown.err.count("***") == 5
 
 
+def test_items_that_are_none_are_shown_without_their_secrets(folder: Folder) -> None:
+    folder.write("hosts.py", "web = [('@fake/a', {'ssh_password': 'hunter2'}, 'web')]\nall = ['@fake/b']")
+    shown = folder.run("hosts.py", "debug-inventory").err
+    assert "hosts are names or (name, data) tuples, got ('@fake/a', {'ssh_password': '***'}, 'web')" in shown
+
+
 def test_people_read_groups_and_data_on_standard_error(folder: Folder) -> None:
     folder.write("hosts.py", "web = ['@fake/a', ('@fake/long', {'port': 80})]")
     ended = folder.run("hosts.py", "debug-inventory")
