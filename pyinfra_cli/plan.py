@@ -37,6 +37,10 @@ class DoneOperation:
     success: list[str] = field(default_factory=list)
     error: list[str] = field(default_factory=list)
     no_change: list[str] = field(default_factory=list)
+    # Of those with an error, the hosts that went on all the same
+    ignored: list[str] = field(default_factory=list)
+    # How often it was tried again, by host
+    retries: dict[str, int] = field(default_factory=dict)
 
 
 def _on_hosts(state: State, op_hash: str) -> Iterator[tuple[Host, StateOperationHostData]]:
@@ -75,8 +79,12 @@ def done_operations(state: State) -> Iterator[DoneOperation]:
             meta = op_data.operation_meta
             if not meta.is_complete():
                 continue
+            if meta.was_retried:
+                done.retries[host.name] = meta.retry_attempts
             if not meta.did_succeed():
                 done.error.append(host.name)
+                if op_data.error_ignored:
+                    done.ignored.append(host.name)
             elif meta.did_change():
                 done.success.append(host.name)
             else:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.state import State, StateOperationMeta
 
+# Of a failed command's standard error
+_LAST_LINES = 200
+
 
 class FactCollector:
     """A callback handler that keeps the facts that are read, secrets masked: ``values[title][host name]``."""
@@ -87,12 +90,54 @@ def results_as_data(state: State) -> dict[str, Any]:
     totals = {"hosts": 0, "success": 0, "error": 0, "no_change": 0}
     for done in done_operations(state):
         outcome = {"success": done.success, "error": done.error, "no_change": done.no_change}
-        operations.append({**_described(done.op_hash, done.op_meta), "hosts": done.hosts, **outcome})
+        more = _if_any(ignored=done.ignored, retries=done.retries)
+        operations.append({**_described(done.op_hash, done.op_meta), "hosts": done.hosts, **outcome, **more})
         totals["hosts"] += done.hosts
         for key, names in outcome.items():
             totals[key] += len(names)
     failed = {*state.failed_hosts, *state.connect_failures}
     return {"operations": operations, "totals": totals, "failed_hosts": names_in_order(state, failed)}
+
+
+def _if_any(**values: Any) -> dict[str, Any]:
+    """What is there of things that most runs have none of."""
+    return {key: value for key, value in values.items() if value}
+
+
+def run_as_data(state: State, plan: list[dict[str, Any]], results: dict[str, Any] | None) -> dict[str, Any]:
+    """A run: what was planned, what became of it, and in detail the errors and the hosts that could not be reached.
+
+    Args:
+        state: the run
+        plan: as :func:`plan_as_data` gives it
+        results: as :func:`results_as_data` gives them, ``None`` where nothing was to be run
+    """
+    details = _if_any(failures=_failures_as_data(state), unreachable=_unreachable_as_data(state))
+    return {"plan": plan, "results": results, **details}
+
+
+def _failures_as_data(state: State) -> list[dict[str, Any]]:
+    return [
+        {
+            "host": failure.host.name,
+            "op_hash": failure.op_hash,
+            # None: it was no operation, but the deploy code that asked for a fact
+            "operation": None if failure.op_hash is None else operation_title(state.op_meta[failure.op_hash]),
+            "command": failure.command,
+            "exit_code": failure.exit_code,
+            "stderr": list(failure.stderr_lines[-_LAST_LINES:]),
+            "error": failure.error_text or None,
+        }
+        for failure in state.failures_in_order()
+    ]
+
+
+def _unreachable_as_data(state: State) -> list[dict[str, Any]]:
+    return [
+        {"host": host.name, "error": str(state.connect_failures[host])}
+        for host in state.inventory
+        if host in state.connect_failures
+    ]
 
 
 def inventory_as_data(hosts: Iterable[Host]) -> list[dict[str, Any]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -32,7 +33,7 @@ from .interrupts import Interrupts
 from .inventory import limit_hosts, load_inventory
 from .live import LiveLine, wants_live_line
 from .prepare import Preparation, read_facts
-from .prints import jsonify, print_fact_data, print_failures, print_inventory, print_meta, print_results
+from .prints import jsonify, print_fact_data, print_inventory, print_meta
 from .process import process_set_up
 from .prompt import NoAnswer, ask
 from .render_json import (
@@ -40,10 +41,11 @@ from .render_json import (
     inventory_as_data,
     operations_as_data,
     plan_as_data,
-    results_as_data,
+    run_as_data,
     write_json,
 )
 from .render_text import TextRenderer
+from .results import output_without_hosts, show_early_end, show_results
 from .settings import apply_options, load_config, override_data
 from .terminal import Terminal
 
@@ -149,13 +151,15 @@ class _Run:
             if isinstance(command, DebugInventory):
                 self._show_inventory(inventory, hosts)
             else:
-                self._connect(hosts)
+                with self._failures_shown(command):
+                    self._connect(hosts)
                 if isinstance(command, ShowFacts):
                     self._show_facts(command)
                 elif isinstance(command, CheckConnector):
                     self._check_connector()
                 else:
-                    self._prepare(command)
+                    with self._failures_shown(command):
+                        self._prepare(command)
                     self._plan_and_execute(command)
             ended_well = not self.interrupts.happened
         except _Ended:
@@ -175,14 +179,7 @@ class _Run:
         logger.warning("No hosts to work on: the inventory has none, or --limit and --exclude leave none")
         if self.options.json:
             self.terminal.flush()
-            if isinstance(command, DebugInventory):
-                write_json([])
-            elif isinstance(command, ShowFacts):
-                write_json({fact.title: {} for fact in command.facts})
-            elif isinstance(command, CheckConnector):
-                write_json({})
-            else:
-                write_json({"plan": [], "results": None})
+            write_json(output_without_hosts(command))
         raise _Ended
 
     def _set_up_state(self, command: Command) -> None:
@@ -216,6 +213,16 @@ class _Run:
             write_json(inventory_as_data(hosts))
         else:
             print_inventory(inventory, hosts)
+
+    @contextmanager
+    def _failures_shown(self, command: Command) -> Iterator[None]:
+        """Around what comes before the operations: if hosts that fail there end the run, it is told which and why."""
+        try:
+            yield
+        except Exception:
+            if (self.state.failures or self.state.connect_failures) and not self.interrupts.happened:
+                show_early_end(self.state, self.terminal, self.options, command)
+            raise
 
     def _connect(self, hosts: list[Host]) -> None:
         self.terminal.stage("Connecting to hosts...")
@@ -282,7 +289,7 @@ class _Run:
         if options.json:
             if options.dry or not never_asks:
                 terminal.flush()
-                write_json({"plan": plan, "results": None})
+                write_json(run_as_data(state, plan, None))
                 return
         elif options.yes and not options.dry and not isinstance(command, Execute):
             terminal.stage("Skipping change detection")
@@ -342,16 +349,7 @@ class _Run:
             state.pool.kill(block=False)
             if self.options.no_wait and not self.options.serial:
                 self.terminal.line()
-            self._show_results(plan)
-
-    def _show_results(self, plan: list[dict[str, Any]]) -> None:
-        self.terminal.stage("Results:")
-        if self.options.json:
-            self.terminal.flush()
-            write_json({"plan": plan, "results": results_as_data(self.state)})
-        else:
-            print_results(self.state)
-        print_failures(self.state)
+            show_results(state, self.terminal, self.options.json, plan)
 
     def _disconnect(self) -> None:
         """Disconnect, whatever happened; after Ctrl-C, within the time that is left."""

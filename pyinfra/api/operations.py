@@ -287,7 +287,7 @@ class _HostOperation:
                 state.trigger_callbacks("operation_host_skipped", host, op_hash)
             return True
 
-        ignored = bool(self.arguments["_ignore_errors"]) and host.connected
+        ignored = self.op_data.error_ignored = bool(self.arguments["_ignore_errors"]) and host.connected
         if ignored:
             results.ignored_error_ops += 1
             if self.arguments["_continue_on_error"] and attempt.succeeded_count:

@@ -61,6 +61,8 @@ class StateOperationHostData:
     has_secrets: bool = False
     # Whether another host has run it for all of them
     left_to_another: bool = False
+    # Whether it failed, and the host went on all the same
+    error_ignored: bool = False
 
 
 @dataclass(slots=True)

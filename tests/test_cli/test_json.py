@@ -71,6 +71,76 @@ def test_results_are_written_where_no_host_is_left_too(folder: Folder) -> None:
     assert ended.json["results"]["failed_hosts"] == ["@local"]
 
 
+def test_failures_are_written_with_all_that_is_known_of_them(folder: Folder) -> None:
+    ended = folder.run("--json", "-y", "@local", "server.shell", "name=Break", "commands=echo err >&2; exit 7")
+    assert ended.exit_code == 1
+    assert ended.json["failures"] == [
+        {
+            "host": "@local",
+            "op_hash": ended.json["plan"][0]["op_hash"],
+            "operation": "Break",
+            "command": "echo err >&2; exit 7",
+            "exit_code": 7,
+            "stderr": ["err"],
+            "error": None,
+        }
+    ]
+    assert "unreachable" not in ended.json
+
+
+def test_ignored_errors_and_retries_are_told_from_others(folder: Folder) -> None:
+    folder.write(
+        "deploy.py",
+        """
+        from pyinfra.operations import server
+        server.shell("exit 1", _ignore_errors=True)
+        server.shell("test -e second || { touch second; false; }", _retries=2, _retry_delay=0)
+        """,
+    )
+    ended = folder.run("--json", "-y", "@local", "deploy.py")
+    assert ended.exit_code == 0
+    ignored, retried = ended.json["results"]["operations"]
+    assert (ignored["error"], ignored["ignored"], "retries" in ignored) == (["@local"], ["@local"], False)
+    assert (retried["success"], "ignored" in retried, retried["retries"]) == (["@local"], False, {"@local": 1})
+    assert set(ended.json) == {"plan", "results"}
+
+
+UNREACHABLE = "all = [('@fake/a', {'fake_responses': {'x': 5}})]"
+
+
+def test_hosts_that_cannot_be_reached_are_written_where_none_is_left_too(folder: Folder) -> None:
+    folder.write("hosts.py", UNREACHABLE)
+    ended = folder.run("--json", "-y", "hosts.py", "things.say", "x")
+    assert ended.exit_code == 1
+    (unreachable,) = ended.json["unreachable"]
+    assert unreachable["host"] == "@fake/a"
+    assert "`fake_responses` of 'x' is 5" in unreachable["error"]
+    totals = {"hosts": 0, "success": 0, "error": 0, "no_change": 0}
+    assert ended.json == {
+        "plan": [],
+        "results": {"operations": [], "totals": totals, "failed_hosts": ["@fake/a"]},
+        "unreachable": [unreachable],
+    }
+    planned = folder.run("--json", "hosts.py", "things.say", "x")
+    assert planned.json == {"plan": [], "results": None, "unreachable": [unreachable]}
+
+
+def test_facts_of_hosts_that_cannot_be_reached_are_none(folder: Folder) -> None:
+    folder.write("hosts.py", UNREACHABLE)
+    ended = folder.run("--json", "hosts.py", "fact", "things.Word")
+    assert (ended.exit_code, ended.json) == (1, {"things.Word": {}})
+
+
+def test_a_host_that_fails_while_preparing_is_written_where_none_is_left_too(folder: Folder) -> None:
+    folder.write("deploy.py", "from pyinfra import host\nhost.get_fact('server.Command', 'exit 4')")
+    ended = folder.run("--json", "-y", "@local", "deploy.py")
+    assert ended.exit_code == 1
+    (failure,) = ended.json["failures"]
+    assert failure["error"] == "Could not load fact server.Command (command=exit 4)"
+    assert (failure["host"], failure["operation"], failure["exit_code"]) == ("@local", None, 4)
+    assert ended.json["results"]["failed_hosts"] == ["@local"]
+
+
 def test_facts_are_written_by_name_and_host(folder: Folder) -> None:
     folder.write("hosts.py", "all = [('@fake/a', {'fake_responses': {'say 1': 'yes'}}), '@fake/b']")
     ended = folder.run("--json", "hosts.py", "fact", "things.Word", "word=1", "things.Word", "word=2")

@@ -430,7 +430,26 @@ def test_where_no_host_can_be_reached_the_run_ends(folder: Folder) -> None:
     assert ended.exit_code == 1
     assert ended.lines[2] == "--> Connecting to hosts..."
     assert ended.lines[3].startswith("    [@fake] `fake_responses`")
-    assert ended.lines[4:] == ["", "--> Disconnecting from hosts...", "--> pyinfra error: No hosts remaining!"]
+    assert ended.after("Results:")[1:] == ["    Grand total   -       -         -       -"]
+    (unreached,) = ended.after("Hosts that could not be reached:")
+    assert unreached.startswith("    [@fake] ")
+    assert ended.lines[-2:] == ["--> Disconnecting from hosts...", "--> pyinfra error: No hosts remaining!"]
+
+
+def test_where_the_last_host_fails_while_preparing_the_results_are_shown(folder: Folder) -> None:
+    folder.write("hosts.py", "all = [('@fake', {'fake_responses': {'exit 4': {'success': False, 'stderr': 'no'}}})]")
+    folder.write("deploy.py", "from pyinfra import host\nimport things\nthings.say('x')\nhost.get_fact(things.Broken)")
+    ended = folder.run("-y", "hosts.py", "deploy.py")
+    assert ended.exit_code == 1
+    assert ended.after("Results:")[1:] == [
+        "    things.say (x)   1       -         -       -",
+        "    Grand total      1       -         -       -",
+    ]
+    assert ended.after("Failed hosts:")[0] == "    [@fake] Reading facts"
+    assert ended.lines[-1] == "--> pyinfra error: No hosts remaining!"
+    planned = folder.run("--dry", "hosts.py", "deploy.py")
+    assert "--> Results:" not in planned.lines
+    assert planned.after("Failed hosts:") == ended.after("Failed hosts:")
 
 
 def test_differences_of_files_are_shown(folder: Folder) -> None:
