@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.exceptions import InventoryError
 
-from .session import SessionConnector
+from .session import SessionConnector, rsync_path
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,7 +46,7 @@ class LocalConnector(SessionConnector):
         **arguments: Unpack[ConnectorArguments],
     ) -> bool:
         """Copy the folder ``src`` to ``dest``; returns ``True``, or raises ``OSError`` with what rsync said."""
-        command = StringCommand("rsync", *flags, QuoteString(src), QuoteString(dest))
+        command = StringCommand("rsync", *flags, *(QuoteString(rsync_path(path)) for path in (src, dest)))
         success, output = self.run_shell_command(command, print_output, print_input, **arguments)
         if not success:
             raise OSError(output.stderr or f"rsync from {src} to {dest} failed")

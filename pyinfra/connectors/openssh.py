@@ -17,7 +17,7 @@ from pyinfra.api.output import echo
 from .base import DataMeta
 from .opensshlogin import Master, advised, make_folder
 from .opensshsession import Session, see_accepted
-from .session import PatientPipe, Pipe, ProcessPipe, SessionConnector, SessionData
+from .session import PatientPipe, Pipe, ProcessPipe, SessionConnector, SessionData, rsync_path
 from .util import make_unix_command_for_host, run_local_process
 
 if TYPE_CHECKING:
@@ -300,7 +300,8 @@ class OpenSSHConnector(SessionConnector):
         words = [*self._shared_ssh(), *self._session_options]
         # As rsync takes it apart
         shared = " ".join("'{}'".format(word.replace("'", "''")) for word in words)
-        command = ["rsync", *flags, "--rsh", shared, "--rsync-path", remote.get_raw_value(), "--", src, f"host:{dest}"]
+        command = ["rsync", *flags, "--rsh", shared, "--rsync-path", remote.get_raw_value()]
+        command += [rsync_path(src), f"host:{dest}"]
         if print_input:
             echo(f"{self.host.print_prefix}>>> {shlex.join(['rsync', *flags, src, dest])}", err=True)
         code, output = run_local_process(

@@ -1137,6 +1137,11 @@ def _path(path: str) -> StringCommand:
     return StringCommand(home, slash, QuoteString(rest) if rest else "", _separator="")
 
 
+def rsync_path(path: str) -> str:
+    """A path of this machine in a form that rsync takes for no option, and for none of another host."""
+    return f"./{path}" if re.match("-|[^/]*:", path) else path
+
+
 def _size(source: Any) -> int:
     """How many bytes a local file has from where it stands; 0 if that cannot be told, or if it has none."""
     try:

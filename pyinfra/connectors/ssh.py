@@ -13,7 +13,7 @@ from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo
 
 from .base import DataMeta
-from .session import BOOT, SessionConnector, SessionData
+from .session import BOOT, SessionConnector, SessionData, rsync_path
 from .sshlogin import Connection, connect_with_retries
 from .sshpipe import ChannelPipe
 from .sshtarget import Target, default_hostname, resolve_target
@@ -240,7 +240,7 @@ class SSHConnector(SessionConnector):
         command = StringCommand(
             *("rsync", *flags, "--rsh", f'"{self._ssh_command()}"'),
             *("--rsync-path", self._remote_rsync(arguments)),
-            *(QuoteString(src), QuoteString(f"{self._login_name()}:{dest}")),
+            *(QuoteString(rsync_path(src)), QuoteString(f"{self._login_name()}:{dest}")),
         )
         if print_input:
             echo(f"{self.host.print_prefix}>>> {command}", err=True)

@@ -169,3 +169,14 @@ def test_rsync_copies_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert (target / "file").read_text() == "x"
         with pytest.raises(OSError, match="nothing"):
             host.connector.rsync(str(tmp_path / "nothing"), str(target), ["-a"], **environment)
+
+
+@pytest.mark.parametrize("name", ["a:b", "-n", "--help"])
+def test_rsync_takes_folders_for_no_options_and_no_hosts(tmp_path: Path, name: str) -> None:
+    if shutil.which("rsync") is None:
+        pytest.skip("rsync is not installed")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "file").write_text("x")
+    with connected_host() as host:
+        assert host.connector.rsync(f"{name}/", f"{name}copy", ["-a"], _chdir=str(tmp_path)) is True
+    assert (tmp_path / f"{name}copy" / "file").read_text() == "x"

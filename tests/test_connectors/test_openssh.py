@@ -543,6 +543,20 @@ def test_background_processes_do_not_use_up_the_servers_sessions() -> None:
         limited.close()
 
 
+@pytest.mark.parametrize("name", ["a:b", "-n", "--help"])
+def test_rsync_takes_a_folder_for_no_option_and_no_host(
+    server: SSHServer, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if not shutil.which("rsync"):
+        pytest.skip("rsync is not installed")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "file").write_text("content")
+    monkeypatch.chdir(tmp_path)
+    with connected_host("@openssh/web", **login(server, user)) as host:
+        assert host.connector.rsync(f"{name}/", f"{user.home}/copy", ["-a"])
+    assert (user.home / "copy" / "file").read_text() == "content"
+
+
 def test_rsync_is_refused_where_it_cannot_work(monkeypatch: pytest.MonkeyPatch) -> None:
     connector = made_connector("@openssh/web")
     with pytest.raises(OSError, match="_su_user"):

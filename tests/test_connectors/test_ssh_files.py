@@ -114,6 +114,20 @@ def test_rsync_copies_a_folder_for_real(sshd: SSHServer, ssh_user: User, tmp_pat
         connector.rsync(f"{tmp_path}/absent/", "copied", ["-a"])
 
 
+@pytest.mark.parametrize("name", ["a:b", "-n", "--help"])
+def test_rsync_takes_a_folder_for_no_option_and_no_host(
+    sshd: SSHServer, ssh_user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if shutil.which("rsync") is None:
+        pytest.skip("rsync is not installed")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "file").write_text("content")
+    monkeypatch.chdir(tmp_path)
+    connector = ssh_connector(ssh_data(sshd, ssh_user, ssh_known_hosts_file=str(tmp_path / "known hosts")))
+    assert connector.rsync(f"{name}/", f"{ssh_user.home}/copy of {name}", ["-a"])
+    assert (ssh_user.home / f"copy of {name}" / "file").read_text() == "content"
+
+
 def test_rsync_is_refused_where_ssh_would_ask(sshd: SSHServer, ssh_user: User) -> None:
     with pytest.raises(NotImplementedError, match="ssh_password"):
         ssh_connector(ssh_data(sshd, ssh_user, ssh_password="x")).check_can_rsync()
