@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import shutil
@@ -14,6 +15,16 @@ from pyinfra.api.exceptions import ConnectError, InventoryError
 from .base import DataMeta
 from .session import SessionConnector, SessionData
 from .util import run_local_process
+
+# What a shell finds in a tree: nothing of this machine's, such as a TMPDIR that is no folder there
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "LANG": "C.UTF-8",
+    "TERM": "xterm",
+}
 
 # What chroot says, and what that means; the first that fits counts
 _ADVICE = (
@@ -37,7 +48,8 @@ class ChrootConnector(SessionConnector):
     """Run in a folder of this machine that holds a root file system: ``@chroot/DIR``. Needs root.
 
     A relative path means one from ``/``: ``@chroot/srv/tree`` is ``/srv/tree``, and so is ``@chroot//srv/tree``.
-    Nothing is mounted there: who needs ``/proc`` or ``/dev`` mounts them before, or uses ``@nspawn``.
+    Nothing is mounted there: who needs ``/proc`` or ``/dev`` mounts them before, or uses ``@nspawn``. Of this machine's
+    environment nothing is handed on.
 
     For example ``pyinfra @chroot/srv/tree apt.packages curl``, in a tree that ``debootstrap stable /srv/tree`` made.
     """
@@ -62,16 +74,25 @@ class ChrootConnector(SessionConnector):
         given = self.data["chroot_directory"] or self.host.name.partition("/")[2]
         return f"/{given.lstrip('/')}"
 
+    def _argv(self, program: str) -> list[str]:
+        variables = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
+        return ["env", "-i", *variables, shutil.which("chroot") or "chroot", self.directory, program]
+
     def shell_argv(self) -> list[str]:
-        """``chroot`` with a shell."""
-        return ["chroot", self.directory, "sh"]
+        """``chroot`` with a shell, in an environment of its own."""
+        return self._argv("sh")
 
     def connect(self) -> None:
         """See that programs run there and open the first shell, or raise :class:`ConnectError`."""
         if shutil.which("chroot") is None:
             where = "it is part of coreutils, and may be in /usr/sbin"
             raise ConnectError(f"The program chroot is not in PATH on this machine: {where}")
-        code, output = run_local_process(shlex.join(["chroot", self.directory, "ls"]))
+        seconds = math.ceil(self.state.config.CONNECT_TIMEOUT)
+        try:
+            code, output = run_local_process(shlex.join(self._argv("ls")), timeout=seconds)
+        except TimeoutError as error:
+            why = f"what is mounted there may be gone: `findmnt --target {shlex.quote(self.directory)}` shows it"
+            raise ConnectError(f"{self.directory} did not answer within {seconds} seconds: {why}") from error
         if code != 0:
             said = output.stderr or f"chroot {self.directory} ls ended with exit code {code}"
             advice = next((f"; {advice}" for words, advice in _ADVICE if words in said), "")

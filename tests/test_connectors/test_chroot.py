@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import shutil
 import tempfile
@@ -49,7 +50,9 @@ def test_a_folder_is_needed(name: str | None) -> None:
 
 
 def test_the_data_may_name_another_folder() -> None:
-    assert made_connector("@chroot/x", chroot_directory="srv/other").shell_argv() == ["chroot", "/srv/other", "sh"]
+    argv = made_connector("@chroot/x", chroot_directory="srv/other").shell_argv()
+    assert argv[-2:] == ["/srv/other", "sh"]
+    assert argv[-3].endswith("chroot")
     with pytest.raises(ConnectorDataTypeError, match="`chroot_directory` = 5, expected str"):
         made_connector("@chroot/x", chroot_directory=5)
 
@@ -69,13 +72,13 @@ def test_connecting_lists_the_tree_and_says_what_is_wrong(
 ) -> None:
     commands: list[str] = []
 
-    def fail(command: str) -> tuple[int, CommandOutput]:
-        commands.append(command)
+    def fail(command: str, timeout: int) -> tuple[int, CommandOutput]:
+        commands.append(command.partition("/chroot ")[2])
         return 1, CommandOutput([OutputLine("stderr", said)])
 
     monkeypatch.setattr(chroot, "run_local_process", fail)
     assert advice in why_not("@chroot/it's")
-    assert commands == ["chroot '/it'\"'\"'s' ls"]
+    assert commands == ["'/it'\"'\"'s' ls"]
 
 
 def test_a_machine_without_chroot_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +89,8 @@ def test_a_machine_without_chroot_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_is_no_tree_is_told(tmp_path: Path) -> None:
     require_root_and("chroot")
     message = why_not(f"@chroot{tmp_path}/missing")
-    assert message.startswith(f"Cannot run programs in {tmp_path}/missing: chroot: cannot change root directory")
+    assert message.startswith(f"Cannot run programs in {tmp_path}/missing: ")
+    assert "chroot: cannot change root directory" in message
     assert "has to be a folder of this machine" in message
     assert "it lacks the program ls" in why_not(f"@chroot{tmp_path}")
 
@@ -98,6 +102,32 @@ def test_the_command_line_changes_a_tree(tmp_path: Path) -> None:
     assert ended.exit_code == 0, ended.err
     assert "The @chroot connector is in beta!" in ended.err
     assert (root / "etc" / "motd").read_text() == "welcome\n"
+
+
+def test_a_tree_has_none_of_this_machines_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_root_and("chroot", "busybox")
+    root = make_busybox_root(tmp_path)
+    (tmp_path / "ours").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "ours"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with connected_host(f"@chroot{root}") as host:
+        assert run(host, "echo ${TMPDIR-none} $HOME")[1].stdout == "none /root"
+        # A file that cannot be written beside itself is put together in a folder for temporary ones
+        (root / "etc" / "one").write_text("old")
+        (root / "etc" / "another").hardlink_to(root / "etc" / "one")
+        assert host.put_file(io.StringIO("new"), "/etc/one")
+    assert (root / "etc" / "another").read_text() == "new"
+
+
+def test_a_tree_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "chroot"
+    fake.write_text("#!/bin/sh\nexec sleep 60\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert why_not("@chroot/srv/my tree", {"CONNECT_TIMEOUT": 1}) == (
+        "/srv/my tree did not answer within 1 seconds: what is mounted there may be gone: "
+        "`findmnt --target '/srv/my tree'` shows it"
+    )
 
 
 def test_a_tree_without_a_shell_or_that_is_gone_is_told(tmp_path: Path) -> None:
