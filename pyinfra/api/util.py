@@ -251,30 +251,22 @@ def get_file_md5(filename_or_io: str | IO[Any]) -> str | None:
 def get_template(filename_or_io: str | IO[Any], jinja_env_kwargs: dict[str, Any] | None = None) -> Template:
     """The Jinja2 template in a local file or file object.
 
-    Undefined names are errors, a final newline stays, and a path's ``include`` and ``extends`` look beside the working
-    directory; ``jinja_env_kwargs`` are those of :class:`jinja2.Environment` and win over this.
+    Undefined names are errors, a final newline stays, secrets are in clear, and a path's ``include`` and ``extends``
+    look beside the working directory; ``jinja_env_kwargs`` are those of :class:`jinja2.Environment` and win over this.
     """
     with get_file_io(filename_or_io, "r") as file:
         content = file.read()
     text = content if isinstance(content, str) else content.decode()
     if jinja_env_kwargs:
-        return _compile_template(text, os.getcwd(), jinja_env_kwargs)
+        from .templates import compile_template
+
+        return compile_template(text, os.getcwd(), jinja_env_kwargs)
     return _plain_template(text, os.getcwd())
-
-
-def _compile_template(text: str, folder: str, jinja_env_kwargs: dict[str, Any]) -> Template:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    settings: dict[str, Any] = {
-        "undefined": StrictUndefined,
-        "keep_trailing_newline": True,
-        "loader": FileSystemLoader(folder),
-        **jinja_env_kwargs,
-    }
-    return Environment(**settings).from_string(text)
 
 
 @lru_cache(maxsize=64)
 def _plain_template(text: str, folder: str) -> Template:
     """A template of default settings: many hosts share one, and compiling takes longer than rendering."""
-    return _compile_template(text, folder, {})
+    from .templates import compile_template
+
+    return compile_template(text, folder, {})

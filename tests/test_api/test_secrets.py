@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from io import StringIO
 from typing import Any
 
 import pytest
+from jinja2 import Environment, pass_environment
 
 from pyinfra.api import FactBase, FactError, FunctionCommand, HiddenValue, MaskString, QuoteString, StringCommand
 from pyinfra.api.hiddenvalue import holds_secret, mask_like, reveal, shown
-from pyinfra.api.util import get_kwargs_str
+from pyinfra.api.templates import secrets_collected
+from pyinfra.api.util import get_kwargs_str, get_template
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from tests.support.engine import Cat, Engine, write_unless_there
 
@@ -80,6 +83,62 @@ def test_hidden_values_are_revealed_as_secrets_at_any_depth_and_the_rest_is_the_
 )
 def test_containers_are_looked_through_for_secrets(value: Any, holds: bool) -> None:
     assert holds_secret(value) is holds
+
+
+class Thing:
+    """What a template may find secrets in."""
+
+    secret = HiddenValue("hush")
+    deep = {"list": [HiddenValue("hush")], "one": MaskString("hush")}
+
+    def call(self) -> HiddenValue:
+        return self.secret
+
+    def __iter__(self) -> Iterator[HiddenValue]:
+        return iter([self.secret])
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        ("{{ hidden }}", "hush"),
+        ("{{ masked }}", "hush"),
+        ("{{ hidden | upper }}", "HUSH"),
+        ("{{ 'x' ~ hidden }}", "xhush"),
+        ("{{ hidden == 'hush' }}", "True"),
+        ("{{ '%s!' | format(hidden) }}", "hush!"),
+        ("{% set same = hidden %}{{ same ~ '!' }}", "hush!"),
+        ("{{ listed | join(',') }}", "hush,hush"),
+        ("{{ listed }}", "['hush', 'hush']"),
+        ("{{ [hidden, masked] }}", "['hush', 'hush']"),
+        ("{{ thing.secret ~ '' }}", "hush"),
+        ("{{ thing.deep.list[0] ~ thing['deep']['one'] }}", "hushhush"),
+        ("{{ thing.deep }}", "{'list': ['hush'], 'one': 'hush'}"),
+        ("{{ thing.call() ~ '' }}", "hush"),
+        ("{% for each in thing %}{{ each }}{% endfor %}", "hush"),
+        ("{{ [thing] | map(attribute='secret') | join }}", "hush"),
+        ("{{ hidden | tojson }}", '"hush"'),
+        ("{% macro shout(it) %}{{ it ~ '!' }}{% endmacro %}{{ shout(thing.secret) }}", "hush!"),
+    ],
+)
+def test_a_template_has_secrets_in_clear(text: str, rendered: str) -> None:
+    hidden, masked = HiddenValue("hush"), MaskString("hush")
+    values = {"hidden": hidden, "masked": masked, "listed": [hidden, masked], "thing": Thing()}
+    for settings in (None, {"trim_blocks": True}):
+        with secrets_collected() as secrets:
+            assert get_template(StringIO(text), settings).render(values) == rendered
+        assert set(secrets) == {"hush"}
+    assert values["listed"] == [hidden, masked]
+
+
+def test_a_template_s_own_settings_get_secrets_in_clear_too() -> None:
+    @pass_environment
+    def finalize(environment: Environment, value: Any) -> str:
+        return f"<{value}>{environment.autoescape}"
+
+    settings = {"finalize": finalize, "autoescape": True}
+    template = get_template(StringIO("{{ secret }} {{ secret | e }}"), settings)
+    assert template.render(secret=HiddenValue("a&b")) == "&lt;a&amp;b&gt;True &lt;a&amp;amp;b&gt;True"
 
 
 class Users(FactBase[str]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra.api import BaseStateCallback, HiddenValue, MaskString
+from pyinfra.api import BaseStateCallback, HiddenValue, MaskString, OperationError
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_ops
@@ -167,6 +168,27 @@ def test_a_script_gets_secrets_as_they_are(run: Watched, tmp_path: Path, secret:
     out = uploaded[-1].get_raw_value().split(" ")[0] + ".out"
     assert Path(out).read_text() == f"plain\n{TEXT}\n"
     assert WORD not in run.shown
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_template_has_secrets_in_clear_and_its_differences_have_none(run: Watched, path: Path, secret: Any) -> None:
+    text = io.StringIO("given {{ given }}\ndeep {{ deep.of[0] }}\nfound {{ find() }}\n")
+    found = HiddenValue(f"{WORD}-of-another-host")
+    settles(run, files.template, src=text, dest=str(path), given=secret, deep={"of": [secret]}, find=lambda: found)
+    assert path.read_text() == f"given {TEXT}\ndeep {TEXT}\nfound {WORD}-of-another-host\n"
+    assert "+ found ***" in run.shown
+    assert WORD not in run.shown
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_an_error_in_a_template_shows_no_secrets(run: Watched, path: Path, secret: Any) -> None:
+    def fail(value: str) -> None:
+        raise ValueError(f"what is {value}")
+
+    text = io.StringIO("{{ fail(secret) }}")
+    with pytest.raises(OperationError) as caught:
+        add_op(run.state, files.template, src=text, dest=str(path), fail=fail, secret=secret)
+    assert str(caught.value).startswith("Error in template: file object (L1): what is ***\n")
 
 
 def test_a_fact_that_is_asked_for_by_a_secret_is_not_shown(run: Watched, path: Path) -> None:

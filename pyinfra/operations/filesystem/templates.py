@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterable
 from io import StringIO
 from typing import IO, Any
 
 from pyinfra import host, inventory, state
 from pyinfra.api import OperationError, operation
 from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.hiddenvalue import MaskString
 from pyinfra.api.util import get_file_io, get_template
 
 from . import Commands, of_files
@@ -42,6 +44,8 @@ def template(
         jinja_env_kwargs: settings of :class:`jinja2.Environment`
         data: values for the template, besides ``host``, ``state`` and ``inventory``
 
+    The file has secrets (:class:`~pyinfra.api.MaskString`, :class:`~pyinfra.api.HiddenValue`) in clear.
+
     .. code:: python
 
         files.template(name="Configure", src="templates/app.conf.j2", dest="/etc/app.conf", port=8080)
@@ -49,14 +53,17 @@ def template(
     source = src if hasattr(src, "read") else local_path(src, True, "src")
     if isinstance(source, str) and not os.path.isfile(source):
         raise OSError(f"No such file: {source}")
-    content = _render(source, jinja_env_kwargs, data)
+    content, secrets = _render(source, jinja_env_kwargs, data)
+    secrets = [*secrets, *data.values()]
     yield from report_no_change(
-        put_file(StringIO(content), dest, user, group, mode, create_remote_dir, secrets=data.values())
+        put_file(StringIO(content), dest, user, group, mode, create_remote_dir, secrets=secrets)
     )
 
 
-def _render(source: str | IO[Any], jinja_env_kwargs: dict[str, Any] | None, data: dict[str, Any]) -> str:
-    """The text that a template makes of ``data``, besides ``host``, ``state`` and ``inventory``.
+def _render(
+    source: str | IO[Any], jinja_env_kwargs: dict[str, Any] | None, data: dict[str, Any]
+) -> tuple[str, list[MaskString]]:
+    """The text that a template makes of ``data``, besides ``host``, ``state`` and ``inventory``, and the secrets in it.
 
     Args:
         source: the template: a local file or file object
@@ -66,18 +73,24 @@ def _render(source: str | IO[Any], jinja_env_kwargs: dict[str, Any] | None, data
     Raises:
         OperationError: the template or its data is wrong; the message has the line, with its neighbours
     """
+    # Only where there is a template to be rendered, Jinja2 is loaded
+    from pyinfra.api.templates import secrets_collected
+
     values = {"host": host, "state": state, "inventory": inventory, **data}
-    try:
-        return get_template(source, jinja_env_kwargs).render(values)
-    except PyinfraError:
-        raise
-    except Exception as error:
-        raise OperationError(_explain(source, error)) from error
+    with secrets_collected() as secrets:
+        try:
+            return get_template(source, jinja_env_kwargs).render(values), list(map(MaskString, secrets))
+        except PyinfraError:
+            raise
+        except Exception as error:
+            raise OperationError(_explain(source, error, secrets)) from error
 
 
-def _explain(source: str | IO[Any], error: Exception) -> str:
+def _explain(source: str | IO[Any], error: Exception, secrets: Iterable[str]) -> str:
     name = source if isinstance(source, str) else "file object"
     message = str(error) or type(error).__name__
+    for secret in filter(None, secrets):
+        message = message.replace(secret, "***")
     line = _line_in_template(error)
     if line is None:
         return f"Error in template: {name}: {message}"
