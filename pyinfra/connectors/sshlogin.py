@@ -101,9 +101,15 @@ class Connection:
                 return connected
             return open_socket(target.host, target.port, target.timeout, target.bind_address)
         except TimeoutError:
-            raise NobodyAnswersError(f"Could not connect (no answer within {target.timeout:g}s)") from None
+            raise self._nobody_answers(f"no answer within {target.timeout:g}s") from None
         except OSError as error:
-            raise NobodyAnswersError(f"Could not connect ({error})") from error
+            if error.strerror is None:  # a jump host's, which says whom it could not reach
+                raise NobodyAnswersError(f"Could not connect ({error})") from error
+            raise self._nobody_answers(error.strerror) from error
+
+    def _nobody_answers(self, why: str) -> NobodyAnswersError:
+        """What to say of a server that could not be reached: its address can be another than the host's name."""
+        return NobodyAnswersError(f"Could not connect ({self.target.host} port {self.target.port}: {why})")
 
     def _shake_hands(self) -> None:
         """Connect, exchange keys, and look at the server's."""
@@ -135,16 +141,14 @@ class Connection:
         try:
             transport.start_client(event=bell)
             if not bell.wait(transport.banner_timeout + HANDSHAKE_SECONDS):
-                raise NobodyAnswersError("Could not connect (the server did not complete the key exchange)")
+                raise self._nobody_answers("the server did not complete the key exchange")
         finally:
             bell.close()
         if not transport.is_active():
             error = transport.get_exception()
             if isinstance(error, paramiko.IncompatiblePeer):
                 raise ConnectError(f"SSH error ({error}); use @openssh/{target.host}, which knows more algorithms")
-            raise NobodyAnswersError(
-                f"Could not connect ({describe_error(error) or 'the server closed the connection'})"
-            )
+            raise self._nobody_answers(describe_error(error) or "the server closed the connection")
         key = transport.get_remote_server_key()
         check_host_key(target, key.get_name(), key.asbytes())
 

@@ -212,13 +212,16 @@ def test_nothing_to_show_says_so(sshd: SSHServer, ssh_user: User) -> None:
     assert "password, publickey" in words
 
 
-def test_a_closed_port_is_told_with_the_systems_words(sshd: SSHServer, ssh_user: User) -> None:
-    words = refusal(ssh_data(sshd, ssh_user, ssh_port=free_port()))
-    assert words == "Could not connect ([Errno 111] Connection refused)"
+def test_a_closed_port_is_told_with_its_address_and_the_systems_words(sshd: SSHServer, ssh_user: User) -> None:
+    port = free_port()
+    words = refusal(ssh_data(sshd, ssh_user, ssh_port=port))
+    assert words == f"Could not connect (127.0.0.1 port {port}: Connection refused)"
 
 
 def test_an_unknown_name_is_told(sshd: SSHServer, ssh_user: User) -> None:
-    assert refusal(ssh_data(sshd, ssh_user, ssh_hostname="no-such.invalid")).startswith("Could not connect ([Errno -")
+    words = refusal(ssh_data(sshd, ssh_user, ssh_hostname="no-such.invalid"))
+    assert words.startswith(f"Could not connect (no-such.invalid port {sshd.port}: ")
+    assert "Errno" not in words
 
 
 def test_something_else_than_an_ssh_server_is_told(sshd: SSHServer, ssh_user: User) -> None:
