@@ -182,6 +182,15 @@ def test_a_local_file_that_is_yet_to_come_can_be_assumed(run: Run, local: Path, 
         _commands(run, files.template, src="later", dest=str(remote / "file"))
 
 
+@pytest.mark.parametrize("operation", [files.put, files.template])
+def test_a_local_folder_is_told_from_a_file_that_is_missing(
+    run: Run, local: Path, remote: Path, operation: Any
+) -> None:
+    (local / "folder").mkdir()
+    with pytest.raises(OSError, match=f"^{local}/folder is a folder, and no file: files.sync uploads folders$"):
+        _commands(run, operation, src="folder", dest=str(remote / "file"))
+
+
 MOMENT = datetime(2020, 2, 29, 12, 30, 15, 250_000, tzinfo=timezone.utc)
 
 

@@ -16,7 +16,7 @@ from pyinfra.api.util import get_file_io, get_template
 
 from . import Commands, of_files
 from .paths import report_no_change
-from .uploads import local_path, put_file
+from .uploads import local_path, no_file, put_file
 
 # What Jinja2 calls the file of a template that it got as text
 _UNNAMED = "<template>"
@@ -52,7 +52,7 @@ def template(
     """
     source = src if hasattr(src, "read") else local_path(src, True, "src")
     if isinstance(source, str) and not os.path.isfile(source):
-        raise OSError(f"No such file: {source}")
+        raise no_file(source)
     content, secrets = _render(source, jinja_env_kwargs, data)
     secrets = [*secrets, *data.values()]
     yield from report_no_change(

@@ -127,6 +127,13 @@ def _destination(dest: str, name: str | None) -> tuple[str, Any]:
     return dest, status
 
 
+def no_file(path: str) -> OSError:
+    """The error that there is no local file of that path, or that it is something else."""
+    if os.path.isdir(path):
+        return OSError(f"{path} is a folder, and no file: files.sync uploads folders")
+    return OSError(f"No such file: {path}")
+
+
 def put_file(
     source: str | IO[Any],
     dest: Any,
@@ -151,7 +158,7 @@ def put_file(
     local = source if isinstance(source, str) else None
     is_there = local is not None and os.path.isfile(local)
     if local is not None and not is_there and not assume_exists:
-        raise OSError(f"No such file: {source}")
+        raise no_file(local)
     if mode is True:
         if local is None:
             raise OperationTypeError("`mode=True` is for local files, and `src` is a file-like object")
