@@ -116,7 +116,7 @@ def _running_pods(options: Sequence[str], namespace: str, selector: str) -> list
     pods = [item["metadata"] for item in json.loads(output.stdout)["items"]]
     pods = [pod for pod in pods if "deletionTimestamp" not in pod]
     if not pods and namespace:
-        code, output = _run_kubectl(*options, "get", "namespace", namespace, "--output=name")
+        code, output = _run_kubectl(*options, "get", "namespace", "--output=name", "--", namespace)
         if code != 0 and "not found" in output.stderr:
             raise ConnectError(_explained(output.stderr, namespace))
     if not pods:

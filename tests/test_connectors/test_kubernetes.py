@@ -52,8 +52,8 @@ class Kubectl:
         if words[-1] == "current-context":
             return self._say(self.context, "error: current-context is not set")
         if "namespace" in words:
-            missing = f'Error from server (NotFound): namespaces "{words[-2]}" not found'
-            return self._say(f"namespace/{words[-2]}" if words[-2] in self.namespaces else "", missing)
+            missing = f'Error from server (NotFound): namespaces "{words[-1]}" not found'
+            return self._say(f"namespace/{words[-1]}" if words[-1] in self.namespaces else "", missing)
         return self._say("" if self.refusal else json.dumps({"items": self.pods}), self.refusal)
 
     @staticmethod

@@ -88,6 +88,7 @@ def test_pods_that_run_are_found(cluster: Cluster) -> None:
     ("name", "told"),
     [
         ("nowhere", r'namespaces "nowhere" not found; `kubectl get namespaces` lists'),
+        ("--help", r'namespaces "--help" not found; `kubectl get namespaces` lists'),
         ("kube-system", r"No such pod runs: `kubectl --context=test get pods --namespace=kube-system` lists all"),
         ("default/app=nothing", r"No such pod runs: .* --namespace=default --selector=app=nothing` lists all"),
         ("restricted:", r"cannot list resource \"pods\" .*; a role has to allow .*: @kubernetes/NAMESPACE"),
