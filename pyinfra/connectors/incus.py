@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
+from pyinfra import logger
 from pyinfra.api.exceptions import ConnectError, InventoryError
 
 from .base import DataMeta
@@ -20,9 +21,12 @@ _SHELTER = (
     'if command -v setsid > /dev/null; then setsid "$@"; else "$@"; fi; s=$?; '
     "sleep 0.2 2> /dev/null || sleep 1; exit $s"
 )
+# How long a remote may take to list its instances
+_LIST_SECONDS = 60
 _WITHOUT_ECHO = 'stty -echo 2> /dev/null; exec "$@"'
 
-# What the programs say, and what to do about it, the first that fits; {program}, {service} and {what}: the instance
+# What the programs say, and what to do about it, the first that fits; {program}, {service}, {what}: the instance, and
+# {words} that mean it on a command line
 _ADVICE = (
     (("permission denied",), "this user may not talk to the daemon: add it to the group {group}, and log in again"),
     (
@@ -40,7 +44,7 @@ _ADVICE = (
         "`{program} list --all-projects` shows the instances: a name may be [REMOTE:][PROJECT/]NAME",
     ),
     (("agent isn't currently running",), "install and start the agent in the virtual machine {what}"),
-    (("is not running", "isn't running", "is frozen"), "`{program} start {what}` starts it"),
+    (("is not running", "isn't running", "is frozen"), "`{program} start {words}` starts it"),
 )
 
 
@@ -68,8 +72,7 @@ class InstanceConnector(SessionConnector):
         elif name is not None and not remote:
             raise InventoryError(f"@{cls.prefix}/ needs an instance, [REMOTE:][PROJECT/]NAME, or none and no slash")
         else:
-            for one in [remote] if colon else cls._remotes():
-                yield from cls._running(one)
+            yield from cls._running(remote) if colon else cls._running_everywhere()
 
     @classmethod
     def _data(cls, remote: str, project: str, instance: str) -> dict[str, Any]:
@@ -79,13 +82,19 @@ class InstanceConnector(SessionConnector):
     # Finding instances
 
     @classmethod
-    def _explained(cls, said: str, what: str = "INSTANCE") -> str:
-        """What the program said, with advice where there is any."""
+    def _explained(cls, said: str, what: str = "INSTANCE", words: str = "INSTANCE") -> str:
+        """What the program said, with advice where there is any.
+
+        Args:
+            said: by the program
+            what: the instance's name
+            words: what means the instance on a command line
+        """
         said = said.strip().removeprefix("Error: ")
         for phrases, advice in _ADVICE:
             if any(phrase in said.lower() for phrase in phrases):
-                words = {"program": cls.program, "service": cls.service, "group": cls.group, "what": what}
-                return f"{said}; {advice.format(**words)}"
+                own = {"program": cls.program, "service": cls.service, "group": cls.group}
+                return f"{said}; {advice.format(**own, what=what, words=words)}"
         return said
 
     @classmethod
@@ -97,8 +106,11 @@ class InstanceConnector(SessionConnector):
         """What the program lists, or :class:`InventoryError` with what it said."""
         if shutil.which(cls.program) is None:
             raise InventoryError(cls._missing())
-        command = shlex.join([cls.program, *words, "--format", "json"])
-        code, output = run_local_process(command)
+        command = shlex.join([cls.program, *words])
+        try:
+            code, output = run_local_process(command, timeout=_LIST_SECONDS)
+        except TimeoutError as error:
+            raise InventoryError(f"@{cls.prefix}: `{command}` took longer than {_LIST_SECONDS} seconds") from error
         if code != 0:
             raise InventoryError(f"@{cls.prefix}: `{command}` failed: {cls._explained(output.stderr)}")
         return json.loads(output.stdout)
@@ -106,14 +118,29 @@ class InstanceConnector(SessionConnector):
     @classmethod
     def _remotes(cls) -> list[str]:
         """The remotes that run instances; the others serve images."""
-        found = cls._listed("remote", "list")
+        found = cls._listed("remote", "list", "--format", "json")
         executing = {name: about for name, about in found.items() if about.get("Protocol") != "simplestreams"}
         return [name for name, about in executing.items() if not about.get("Public")]
 
     @classmethod
+    def _running_everywhere(cls) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        """The instances that run on any remote; remotes that cannot be asked are left out, if others can."""
+        remotes = cls._remotes()
+        errors: dict[str, InventoryError] = {}
+        for remote in remotes:
+            try:
+                yield from cls._running(remote)
+            except InventoryError as error:
+                errors[remote] = error
+        if remotes and len(errors) == len(remotes):
+            raise errors[remotes[0]]
+        for remote, why in errors.items():
+            logger.warning("The instances of the remote %s are left out: %s", remote, why)
+
+    @classmethod
     def _running(cls, remote: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
         """The instances that run on a remote."""
-        for about in cls._listed("list", f"{remote}:", "--all-projects"):
+        for about in cls._listed("list", "--all-projects", "--format", "json", "--", f"{remote}:"):
             if about["status"].lower() != "running":
                 continue
             project = about.get("project") or "default"
@@ -134,12 +161,13 @@ class InstanceConnector(SessionConnector):
         name = self._value("instance") or self.host.name.partition("/")[2]
         return f"{self._value('remote')}:{name}" if self._value("remote") else name
 
+    def _options(self, *keys: str) -> list[str]:
+        """Options of the program that have host data of the same name."""
+        given = {key: self._value(key) for key in keys}
+        return [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
+
     def _exec_argv(self, mode: str) -> list[str]:
-        options: list[str] = []
-        for key in ("project", "user", "group"):
-            if self._value(key) is not None:
-                options += [f"--{key}", str(self._value(key))]
-        return [self.program, "exec", mode, *options, self.instance, "--"]
+        return [self.program, "exec", mode, *self._options("project", "user", "group"), "--", self.instance]
 
     def shell_argv(self) -> list[str]:
         """``exec`` with a shell."""
@@ -166,7 +194,7 @@ class InstanceConnector(SessionConnector):
 
     def explain_silence(self, why: str, said: str) -> str:
         """Why there is no shell, in words about instances."""
-        explained = self._explained(said, self.instance)
+        explained = self._explained(said, self.instance, shlex.join([*self._options("project"), self.instance]))
         return explained if ";" in explained else super().explain_silence(why, said)
 
 

@@ -50,7 +50,7 @@ def test_an_empty_name_is_an_error() -> None:
 
 def test_data_become_options_of_exec() -> None:
     connector = made_connector("@incus/far:shop/web", incus_user=1000, incus_group=0)
-    options = ["--project", "shop", "--user", "1000", "--group", "0", "far:web", "--"]
+    options = ["--project", "shop", "--user", "1000", "--group", "0", "--", "far:web"]
     assert connector.shell_argv()[:10] == ["incus", "exec", "-T", *options][:10]
     assert connector.terminal_argv()[:11] == ["incus", "exec", "-t", *options]
     assert connector.program_argv("show 'a b'") == ["incus", "exec", "-T", *options, "show", "a b"]
@@ -68,8 +68,10 @@ def an_instance(name: str, status: str = "Running", **changes: Any) -> dict[str,
 def scripted(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> None:
     """A program that answers command lines with JSON, or fails with a text."""
 
-    def answer(command: str) -> tuple[int, CommandOutput]:
+    def answer(command: str, timeout: int) -> tuple[int, CommandOutput]:
         said = answers[command]
+        if isinstance(said, TimeoutError):
+            raise said
         if isinstance(said, str):
             return 1, CommandOutput([OutputLine("stderr", said)])
         return 0, CommandOutput([OutputLine("stdout", json.dumps(said))])
@@ -89,12 +91,12 @@ def test_alone_it_is_all_that_runs_on_all_remotes_that_run_instances(monkeypatch
         monkeypatch,
         {
             "incus remote list --format json": remotes,
-            "incus list local: --all-projects --format json": [
+            "incus list --all-projects --format json -- local:": [
                 an_instance("web", profiles=["default", "tall"]),
                 an_instance("old", "Stopped"),
                 an_instance("web", project="shop"),
             ],
-            "incus list far: --all-projects --format json": [an_instance("db", "RUNNING", profiles=None)],
+            "incus list --all-projects --format json -- far:": [an_instance("db", "RUNNING", profiles=None)],
         },
     )
     local = {"incus_remote": "local", "incus_project": "default", "incus_instance": "web"}
@@ -124,11 +126,36 @@ def test_alone_it_is_all_that_runs_on_all_remotes_that_run_instances(monkeypatch
     ],
 )
 def test_a_list_that_cannot_be_had_is_an_error(said: str, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, {"lxc list far: --all-projects --format json": said})
+    scripted(monkeypatch, {"lxc list --all-projects --format json -- far:": said})
     with pytest.raises(InventoryError) as error:
         list(LXDConnector.make_names_data("far:"))
     assert said.removeprefix("Error: ") in str(error.value)
     assert advice in str(error.value)
+
+
+DEAD = 'Error: Get "https://10.0.0.1:8443": dial tcp 10.0.0.1:8443: connect: no route to host'
+
+
+@pytest.mark.parametrize("said", [DEAD, TimeoutError()])
+def test_a_remote_that_does_not_answer_is_left_out_with_a_warning_that_names_it(
+    said: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = {
+        "lxc remote list --format json": {"dead": {"Protocol": "lxd"}, "local": {"Protocol": ""}},
+        "lxc list --all-projects --format json -- dead:": said,
+        "lxc list --all-projects --format json -- local:": [an_instance("web")],
+    }
+    scripted(monkeypatch, answers)
+    assert [name for name, _, _ in LXDConnector.make_names_data()] == ["@lxd/web"]
+    (message,) = caplog.messages
+    assert message.startswith("The instances of the remote dead are left out: @lxd: `lxc list ")
+    assert "10.0.0.1" in message or "60 seconds" in message
+    # Where none answers there is nothing to go on with
+    answers["lxc list --all-projects --format json -- local:"] = DEAD
+    with pytest.raises(InventoryError, match=r"`lxc list .* dead:` "):
+        list(LXDConnector.make_names_data())
+    with pytest.raises(InventoryError, match=r"`lxc list .* dead:` "):
+        list(LXDConnector.make_names_data("dead:"))
 
 
 def test_a_program_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,6 +184,8 @@ def test_what_exec_says_comes_with_advice(
     message = why_not("@incus/web")
     assert said.removeprefix("Error: ") in message
     assert advice in message
+    if "incus start" in advice:
+        assert "`incus start --project shop far:web` starts it" in why_not("@incus/far:shop/web")
 
 
 # A real LXD
@@ -225,6 +254,14 @@ def test_an_instance_that_is_not_there_or_does_not_run_is_told(lxd: LXDServer) -
     assert why_not("@lxd/idle") == "Instance is not running; `lxc start idle` starts it"
     assert "`lxc remote list` shows the remotes" in why_not("@lxd/far:web")
     assert why_not("@lxd/none/web").startswith("Instance not found; ")
+    lxd.add_instance("db", project="shop", start=False)
+    advice = why_not("@lxd/shop/db").partition("`lxc ")[2].partition("`")[0]
+    lxd.run(*advice.split())
+    with connected_host("@lxd/shop/db") as host:
+        assert run(host, "hostname")[1].stdout == "db"
+    lxd.run("delete", "--force", "--project", "shop", "db")
+    for name in ("--help", "-h", "far:--help"):
+        assert "; `lxc " in why_not(f"@lxd/{name}")
 
 
 def test_a_daemon_that_does_not_run_is_told(lxd: LXDServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
