@@ -13,6 +13,7 @@ import hmac
 import os
 import secrets
 import stat
+import struct
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from fnmatch import fnmatchcase
 DEFAULT_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 DEFAULT_GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 DEFAULT_PORT = 22
+_LENGTH = struct.Struct(">I")
+# How the binary files of ssh-keygen -k begin
+_REVOCATION_LIST = b"SSHKRL\n\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,60 @@ def lookup_name(host: str, port: int) -> str:
 def fingerprint(blob: bytes) -> str:
     """A key's fingerprint, as ``ssh-keygen -l`` shows it."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+
+def rsa_bits(blob: bytes) -> int | None:
+    """The size of an RSA key; ``None`` for keys of other kinds."""
+    kind, *rest = _strings(blob)
+    # The exponent, and the modulus
+    return int.from_bytes(rest[1], "big").bit_length() if kind == b"ssh-rsa" and len(rest) > 1 else None
+
+
+def _strings(blob: bytes) -> list[bytes]:
+    """What a key is made of (RFC 4251, section 5)."""
+    found = []
+    while len(blob) >= _LENGTH.size:
+        end = _LENGTH.size + _LENGTH.unpack_from(blob)[0]
+        found.append(blob[_LENGTH.size : end])
+        blob = blob[end:]
+    return found or [b""]
+
+
+class RevokedKeysError(ValueError):
+    """A file of revoked keys cannot be used; the message says why, and names it."""
+
+
+def revoked_keys(path: str) -> frozenset[bytes]:
+    """The keys in a file of revoked ones: a public key in each line.
+
+    Raises:
+        RevokedKeysError: there is no such file, it is a list by ``ssh-keygen -k``, or a line holds no key
+    """
+    try:
+        status = os.stat(path)
+        key = (path, status.st_mtime_ns, status.st_size)
+        if key not in _revoked:
+            with open(path, "rb") as file:
+                _revoked[key] = frozenset(_parse_revoked(file.read(), path))
+    except OSError as error:
+        raise RevokedKeysError(f"cannot read {path} ({error.strerror})") from error
+    return _revoked[key]
+
+
+def _parse_revoked(content: bytes, path: str) -> Iterator[bytes]:
+    if content.startswith(_REVOCATION_LIST):
+        raise RevokedKeysError(f"{path} is a key revocation list, which cannot be read here")
+    for number, line in enumerate(content.split(b"\n"), 1):
+        fields = line.split()
+        if not fields or fields[0].startswith(b"#"):
+            continue
+        try:
+            blob = base64.b64decode(fields[1], validate=True)
+        except (IndexError, ValueError):
+            blob = b""
+        if _strings(blob)[0] != fields[0]:
+            raise RevokedKeysError(f"{path} line {number} holds no public key")
+        yield blob
 
 
 class _File:
@@ -108,6 +166,7 @@ def _names_match(names: str, name: str) -> bool:
     return found
 
 
+_revoked: dict[tuple[str, int, int], frozenset[bytes]] = {}
 _files: dict[str, tuple[tuple[int, int], _File]] = {}
 _adding = threading.Lock()
 

@@ -15,14 +15,25 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from .sshoptions import ALGORITHMS, ALIASES, LACKING, is_known
+
 DEFAULT_CONFIG_FILE = "~/.ssh/config"
 # As in OpenSSH: files that include each other end here
 MOST_NESTED_INCLUDES = 16
 # Of these every value counts, of all others the first
 _LISTS = {"identityfile", "certificatefile"}
 _YES = {"yes", "true"}
+_NO = {"no", "false"}
+# Ways to log in, in the order in which they are tried, and the settings that switch them off
+AUTHENTICATIONS = {
+    "publickey": "pubkeyauthentication",
+    "password": "passwordauthentication",
+    "keyboard-interactive": "kbdinteractiveauthentication",
+}
+# Of these all that stands behind counts, as it is written
+_WHOLE = {"proxycommand", "proxyjump", "refuseconnection"}
+_HIGHEST_PORT = 65535
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_OPENSSH = "use @openssh/{host}, which runs the ssh program itself"
 
 
 class SSHConfigError(ValueError):
@@ -66,7 +77,14 @@ class HostSettings:
     strict_host_key_checking: str | None = None
     # Whether, or the path of the agent's socket
     forward_agent: bool | str = False
-    public_key_authentication: bool = True
+    # Ways to log in, those first that are tried first
+    authentications: tuple[str, ...] = tuple(AUTHENTICATIONS)
+    # Files of keys that no server may have
+    revoked_host_keys: tuple[str, ...] = ()
+    # The fewest bits that RSA keys may have
+    required_rsa_size: int = 0
+    # Lists of algorithms, by their kind
+    algorithms: tuple[tuple[str, str], ...] = ()
     compression: bool = False
     # Seconds, and how many times in a row no answer may come
     server_alive_interval: float | None = None
@@ -223,13 +241,14 @@ class _Search:
                 self._take(line)
 
     def _take(self, line: _Line) -> None:
-        if line.keyword in _LISTS:
-            self.values.setdefault(line.keyword, []).append(line.arguments[0])
-        elif line.keyword not in self.values:
-            # Everything to the end of the line, for the shell
-            whole = line.keyword in {"proxycommand", "proxyjump"}
-            self.values[line.keyword] = [line.text] if whole else list(line.arguments)
-            self.places[line.keyword] = line.place
+        keyword = ALIASES.get(line.keyword, line.keyword)
+        if keyword in _LISTS:
+            self.values.setdefault(keyword, []).append(line.arguments[0])
+        elif keyword not in self.values:
+            self.values[keyword] = [line.text] if keyword in _WHOLE else list(line.arguments)
+            self.places[keyword] = line.place
+            if not is_known(keyword) and not _matches(keyword, (self.first("ignoreunknown") or "").split(",")):
+                self.warnings.append(f"{line.place}: unknown setting: {line.keyword}")
 
     def first(self, keyword: str) -> str | None:
         values = self.values.get(keyword)
@@ -278,16 +297,19 @@ class _Search:
         if criterion == "localuser":
             return _matches(getpass.getuser(), patterns)
         if criterion in {"exec", "localnetwork", "tagged", "version", "sessiontype", "command"}:
-            self._warn(f"{line.place}: `Match {criterion}` is not evaluated, its block is passed over")
+            self.warnings.append(f"{line.place}: `Match {criterion}` is not evaluated, its block is passed over")
             return None
         raise SSHConfigError(f"{line.place}: unknown criterion: Match {criterion}")
 
-    def _warn(self, text: str) -> None:
-        self.warnings.append(f"{text}; {_OPENSSH.format(host=self.name)}")
-
     def is_on(self, keyword: str, default: bool) -> bool:
         value = self.first(keyword)
-        return default if value is None else value.lower() in _YES
+        if value is None:
+            return default
+        # Ways to use a key that differ with agents on other hosts alone
+        is_yes = value.lower() in _YES or (keyword == "pubkeyauthentication" and value in {"unbound", "host-bound"})
+        if not is_yes and value.lower() not in _NO:
+            raise SSHConfigError(f"{self.places[keyword]}: {value!r} is neither yes nor no")
+        return is_yes
 
     def seconds(self, keyword: str) -> float | None:
         value = self.first(keyword)
@@ -331,7 +353,11 @@ class _Search:
         return tuple(self.expand(value, port=port) for value in self.values.get(keyword, ()))
 
     def settings(self) -> HostSettings:
+        if "refuseconnection" in self.values:
+            raise SSHConfigError(f"{self.places['refuseconnection']}: {self.first('refuseconnection')}")
         port = self.number("port")
+        if port is not None and not 0 < port <= _HIGHEST_PORT:
+            raise SSHConfigError(f"{self.places['port']}: {port} is no port")
         for_tokens = self.given_port or port or 22
         jump = self.first("proxyjump") or "none"
         command = self.first("proxycommand") or "none"
@@ -358,13 +384,16 @@ class _Search:
             proxy_jump=() if jump.lower() == "none" else tuple(hop.strip() for hop in jump.split(",")),
             proxy_command=None if command.lower() == "none" else self.expand(command, port=for_tokens, home=False),
             bind_address=self.first("bindaddress"),
-            known_hosts_files=self._known_hosts("userknownhostsfile", for_tokens),
-            global_known_hosts_files=self._known_hosts("globalknownhostsfile", for_tokens),
+            known_hosts_files=self._files("userknownhostsfile", for_tokens),
+            global_known_hosts_files=self._files("globalknownhostsfile", for_tokens),
             host_key_alias=self.first("hostkeyalias"),
             hash_known_hosts=self.is_on("hashknownhosts", False),
             strict_host_key_checking=self.first("stricthostkeychecking"),
             forward_agent=self._forward_agent(for_tokens),
-            public_key_authentication=self.is_on("pubkeyauthentication", True),
+            authentications=self._authentications(),
+            revoked_host_keys=self._files("revokedhostkeys", for_tokens) or (),
+            required_rsa_size=self.number("requiredrsasize") or 0,
+            algorithms=tuple((kind, self.values[name][0]) for name, kind in ALGORITHMS.items() if name in self.values),
             compression=self.is_on("compression", False),
             server_alive_interval=self.seconds("serveraliveinterval"),
             server_alive_count_max=self.number("serveralivecountmax"),
@@ -381,27 +410,26 @@ class _Search:
             return os.environ.get(value[1:], "none")
         return self.expand(value, port=port)
 
-    def _known_hosts(self, keyword: str, port: int) -> tuple[str, ...] | None:
+    def _authentications(self) -> tuple[str, ...]:
+        preferred = self.first("preferredauthentications")
+        names = tuple(AUTHENTICATIONS) if preferred is None else preferred.split(",")
+        return tuple(name for name in names if name in AUTHENTICATIONS and self.is_on(AUTHENTICATIONS[name], True))
+
+    def _files(self, keyword: str, port: int) -> tuple[str, ...] | None:
         if keyword not in self.values:
             return None
         return tuple(path for path in self.paths(keyword, port) if path.lower() != "none")
 
     def _forward_agent(self, port: int) -> bool | str:
         value = self.first("forwardagent") or "no"
-        if value.lower() in {*_YES, "no", "false"}:
+        if value.lower() in {*_YES, *_NO}:
             return value.lower() in _YES
         if value.startswith("$") and not value.startswith("${"):
             return os.environ.get(value[1:]) or False
         return self.expand(value, port=port)
 
     def _warn_of_what_is_missing(self) -> None:
-        if self.is_on("gssapiauthentication", False):
-            self._warn(f"{self.places['gssapiauthentication']}: no log-in by Kerberos (GSSAPIAuthentication)")
-        for keyword, what in (
-            ("pkcs11provider", "no keys on PKCS#11 tokens (PKCS11Provider)"),
-            ("knownhostscommand", "no host keys from a program (KnownHostsCommand)"),
-            ("proxyusefdpass", "no ProxyUseFdpass"),
-        ):
+        for keyword, (what, asking_for_nothing) in LACKING.items():
             value = self.first(keyword)
-            if value is not None and value.lower() not in {"none", "no"}:
-                self._warn(f"{self.places[keyword]}: {what}")
+            if value is not None and value.lower() not in asking_for_nothing:
+                self.warnings.append(f"{self.places[keyword]}: {what}")

@@ -9,8 +9,14 @@ from typing import Any
 
 from pyinfra.api.exceptions import ConnectError
 
+from .knownhosts import rsa_bits
+from .sshconfig import AUTHENTICATIONS
 from .sshkeys import agent_keys, agent_socket, default_key_files, find_key_file, load_key, public_blob
+from .sshoptions import left_out
 from .sshtarget import Target
+
+# What an RSA key signs with
+_RSA = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
 
 
 class Credential:
@@ -34,13 +40,24 @@ class Credentials:
         self._problems: list[str] = []
         self._seen: set[bytes] = set()
         self._asked_on: Any = None
+        # Whether the password was told to whoever asked questions
+        self._has_answered = False
+        self._password_is_wrong = False
+        # Of a kind that the server did not take when it was their turn: it may want them behind another one
+        self._not_yet: list[Credential] = []
+        self._again: list[Credential] = []
         self.may_have_more = True
         self._all = self._generate()
 
     def __iter__(self) -> Iterator[Credential]:
-        for credential in self._all:
+        while True:
+            credential = self._again.pop(0) if self._again else next(self._all, None)
+            if credential is None:
+                break
             if self._allowed is None or credential.method in self._allowed or credential.method == "none":
                 yield credential
+            else:
+                self._not_yet.append(credential)
         self.may_have_more = False
 
     def is_first_on(self, transport: Any) -> bool:
@@ -55,9 +72,14 @@ class Credentials:
 
         if isinstance(error, paramiko.ssh_exception.PartialAuthentication):
             self._allowed = set(error.allowed_types)
+            self._again, self._not_yet = self._not_yet, []
+            self._has_answered = False
             return
         if isinstance(error, paramiko.BadAuthenticationType):
             self._allowed = set(error.allowed_types)
+            self._not_yet.append(credential)
+        elif credential.method == "password" or self._has_answered:
+            self._password_is_wrong = True
         elif error is not None and not isinstance(error, EOFError) and str(error):
             self._problems.append(f"{credential.words}: {error}")
         if credential.method != "none":
@@ -65,7 +87,10 @@ class Credentials:
 
     def error(self) -> ConnectError:
         """What to tell the user."""
-        tried = f"{', '.join(self._tried)} refused" if self._tried else "no key and no password to try"
+        tried = f"{', '.join(dict.fromkeys(self._tried))} refused" if self._tried else "no key and no password to try"
+        off = [name for name in AUTHENTICATIONS if name not in self._target.authentications]
+        if off and not self._tried:
+            tried += f", without {', '.join(off)}, which the SSH configuration leaves out"
         text = "; ".join([f"{self._target}: {tried}", *self._problems])
         if self._allowed:
             text += f"; the server takes {', '.join(sorted(self._allowed))}"
@@ -74,17 +99,29 @@ class Credentials:
     def _generate(self) -> Iterator[Credential]:
         target = self._target
         has_some = False
-        if target.public_key_authentication:
-            for credential in self._keys():
+        for method in target.authentications:
+            for credential in self._keys() if method == "publickey" else self._password(method):
                 has_some = True
                 yield credential
-        if target.password is not None:
-            has_some = True
-            yield Credential("password", "password", _asking_by_password(target.password), is_likely=True)
-            # Servers that leave passwords to PAM may ask for them by questions alone
-            yield Credential("password", "keyboard-interactive", _answering(target.password))
         if not has_some:
             yield Credential("none", "none", lambda handler, user, bell: handler.auth_none(user, bell))
+
+    def _password(self, method: str) -> Iterator[Credential]:
+        # Servers that leave passwords to PAM may ask for them by questions alone. One that has refused it would count
+        # the same answer as another wrong one
+        password = self._target.password
+        if password is not None and not self._password_is_wrong:
+            ask = _asking_by_password(password) if method == "password" else self._answering(password)
+            yield Credential("password", method, ask, is_likely=method == "password")
+
+    def _answering(self, password: str) -> Callable[[Any, str, Any], None]:
+        """Answers a question for a password, which is all that is asked by most servers."""
+
+        def answer(title: str, instructions: str, fields: list[Any]) -> list[str]:
+            self._has_answered = self._has_answered or bool(fields)
+            return [password for _ in fields]
+
+        return lambda handler, user, bell: handler.auth_interactive(user, answer, bell)
 
     def _keys(self) -> Iterator[Credential]:
         target = self._target
@@ -135,7 +172,23 @@ class Credentials:
         if identity in self._seen:
             return
         self._seen.add(identity)
+        why_not = self._why_not(key)
+        if why_not:
+            self._problems.append(f"{words}: {why_not}")
+            return
         yield Credential(words, "publickey", _asking_by_key(key), is_likely)
+
+    def _why_not(self, key: Any) -> str | None:
+        """Why the configuration leaves a key out, if it does."""
+        kind = key.get_name().removesuffix("-cert-v01@openssh.com")
+        bits = rsa_bits(key.asbytes())
+        if bits is not None and bits < self._target.required_rsa_size:
+            return f"its {bits} bits are fewer than RequiredRSASize"
+        names = _RSA if kind == "ssh-rsa" else (kind,)
+        lists = [listed for of, listed in self._target.algorithms if of == "pubkeys"]
+        if any(len(left_out(names, listed)) == len(names) for listed in lists):
+            return f"PubkeyAcceptedAlgorithms leaves {kind} out"
+        return None
 
 
 def _asking_by_key(key: Any) -> Callable[[Any, str, Any], None]:
@@ -144,12 +197,3 @@ def _asking_by_key(key: Any) -> Callable[[Any, str, Any], None]:
 
 def _asking_by_password(password: str) -> Callable[[Any, str, Any], None]:
     return lambda handler, user, bell: handler.auth_password(user, password, bell)
-
-
-def _answering(password: str) -> Callable[[Any, str, Any], None]:
-    """Answers a question for a password, which is all that is asked by most servers."""
-
-    def answer(title: str, instructions: str, fields: list[Any]) -> list[str]:
-        return [password for _ in fields]
-
-    return lambda handler, user, bell: handler.auth_interactive(user, answer, bell)

@@ -10,7 +10,15 @@ from collections.abc import Iterable
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.output import paused
 
-from .knownhosts import KnownHosts, KnownKey, fingerprint, lookup_name
+from .knownhosts import (
+    KnownHosts,
+    KnownKey,
+    RevokedKeysError,
+    fingerprint,
+    lookup_name,
+    revoked_keys,
+    rsa_bits,
+)
 from .sshtarget import Target
 
 _KINDS_OF_RSA = ("rsa-sha2-512", "rsa-sha2-256")
@@ -52,6 +60,7 @@ def order_host_key_kinds(target: Target, kinds: Iterable[str]) -> tuple[str, ...
 
 def check_host_key(target: Target, kind: str, blob: bytes) -> None:
     """Raise :class:`ConnectError` unless the server may be trusted; record its key where that is wanted."""
+    _check_configured(target, kind, blob)
     found = _find(target)
     for known in found:
         if known.marker == "@revoked" and known.blob == blob:
@@ -71,6 +80,29 @@ def check_host_key(target: Target, kind: str, blob: bytes) -> None:
             f"use @openssh/{target.host}, which runs the ssh program itself"
         )
     _meet(target, _known_hosts(target), kind, blob)
+
+
+def _check_configured(target: Target, kind: str, blob: bytes) -> None:
+    """Raise :class:`ConnectError` for a key that the configuration refuses, whatever is known of it."""
+    for path in target.revoked_host_keys:
+        try:
+            is_revoked = blob in revoked_keys(path)
+        except RevokedKeysError as error:
+            raise ConnectError(
+                f"Host key error: no server is trusted while its key is not known not to be revoked: {error} "
+                f"(RevokedHostKeys); mend it, or use @openssh/{target.host}, which runs the ssh program itself"
+            ) from error
+        if is_revoked:
+            raise ConnectError(
+                f"Host key error: the key of {target.host} ({kind} {fingerprint(blob)}) is revoked in {path} "
+                "(RevokedHostKeys); give the server a new one, and do not trust it until then"
+            )
+    bits = rsa_bits(blob)
+    if bits is not None and bits < target.required_rsa_size:
+        raise ConnectError(
+            f"Host key error: the key of {target.host} ({kind} {fingerprint(blob)}) has {bits} bits, fewer than "
+            f"RequiredRSASize ({target.required_rsa_size}); give the server a longer one"
+        )
 
 
 def _words_for_changed(target: Target, known: list[KnownKey], kind: str, blob: bytes) -> str:

@@ -22,7 +22,14 @@ from .sshkeys import agent_socket, forward_agent
 from .sshpipe import Bell, ChannelPipe, call_blocking
 from .sshreach import NobodyAnswersError, describe_error, end_proxy_command, open_socket, start_proxy_command
 from .sshtarget import Target
-from .sshtransport import ask_for_life, auth_handler_class, load_paramiko, packetizer_class, transport_class
+from .sshtransport import (
+    ask_for_life,
+    auth_handler_class,
+    disabled_algorithms,
+    load_paramiko,
+    packetizer_class,
+    transport_class,
+)
 
 if TYPE_CHECKING:
     from paramiko import Transport
@@ -121,7 +128,7 @@ class Connection:
                 connected,
                 default_window_size=WINDOW_SIZE,
                 default_max_packet_size=PACKET_SIZE,
-                disabled_algorithms=target.disabled_algorithms,
+                disabled_algorithms=disabled_algorithms(target),
                 packetizer_class=packetizer_class(),
             )
         except BaseException:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyinfra.api.exceptions import ConnectError
 
-from .sshconfig import HostSettings, SSHConfig, SSHConfigError, load_ssh_config
+from .sshconfig import AUTHENTICATIONS, HostSettings, SSHConfig, SSHConfigError, load_ssh_config
 
 HOST_KEY_MODES = ("ask", "yes", "no", "off", "accept-new")
 # As OpenSSH's ServerAliveInterval and ServerAliveCountMax; it has the first one off
@@ -52,7 +52,12 @@ class Target:
     known_hosts: tuple[str, ...] | None = None
     global_known_hosts: tuple[str, ...] | None = None
     hash_known_hosts: bool = False
-    public_key_authentication: bool = True
+    # Ways to log in, those first that are tried first
+    authentications: tuple[str, ...] = tuple(AUTHENTICATIONS)
+    revoked_host_keys: tuple[str, ...] = ()
+    required_rsa_size: int = 0
+    # Lists of ssh_config, by the kind of the algorithms
+    algorithms: tuple[tuple[str, str], ...] = ()
     alive_seconds: float = ALIVE_SECONDS
     alive_count: int = ALIVE_COUNT
     bind_address: str | None = None
@@ -96,11 +101,12 @@ def resolve_target(name: str, data: Mapping[str, Any], default_timeout: float) -
     try:
         config = _config(data.get("ssh_config_file"))
         settings = config.lookup(given, data.get("ssh_user"), data.get("ssh_port"))
-        jump = _jump(settings.proxy_jump, config, data, default_timeout, (given,))
+        warnings = list(settings.warnings)
+        jump = _jump(settings.proxy_jump, config, data, default_timeout, (given,), warnings)
         target = replace(_target(settings, config, data, default_timeout, kwargs), jump=jump)
     except (SSHConfigError, OSError) as error:
         raise ConnectError(f"SSH configuration: {error}") from error
-    return target, settings.warnings
+    return target, [f"{warning}; {_advice(given)}" for warning in dict.fromkeys(warnings)]
 
 
 def _config(path: str | None) -> SSHConfig:
@@ -110,12 +116,15 @@ def _config(path: str | None) -> SSHConfig:
     return config
 
 
+def _advice(host: str) -> str:
+    return f"use @openssh/{host}, which runs the ssh program itself"
+
+
 def _check_kwargs(host: str, kwargs: Mapping[str, Any]) -> None:
-    openssh = f"use @openssh/{host}, which runs the ssh program itself"
     for key, value in kwargs.items():
         if key in _KERBEROS_KWARGS:
             if value:
-                raise ConnectError(f"ssh_paramiko_connect_kwargs: no log-in by Kerberos ({key}); {openssh}")
+                raise ConnectError(f"ssh_paramiko_connect_kwargs: no log-in by Kerberos ({key}); {_advice(host)}")
         elif key not in _TAKEN_KWARGS:
             raise ConnectError(
                 f"ssh_paramiko_connect_kwargs: unknown or unsupported key {key!r}; known are "
@@ -166,7 +175,10 @@ def _target(
         known_hosts=(known_hosts,) if known_hosts else settings.known_hosts_files,
         global_known_hosts=settings.global_known_hosts_files,
         hash_known_hosts=settings.hash_known_hosts,
-        public_key_authentication=settings.public_key_authentication,
+        authentications=settings.authentications,
+        revoked_host_keys=settings.revoked_host_keys,
+        required_rsa_size=settings.required_rsa_size,
+        algorithms=settings.algorithms,
         alive_seconds=ALIVE_SECONDS if alive is None else alive,
         alive_count=ALIVE_COUNT if settings.server_alive_count_max is None else settings.server_alive_count_max,
         bind_address=settings.bind_address,
@@ -197,8 +209,12 @@ def _jump(
     data: Mapping[str, Any],
     default_timeout: float,
     passed: tuple[str, ...],
+    warnings: list[str],
 ) -> Target | None:
-    """The last of the servers to jump through, which holds the ones before it; each is looked up in the file."""
+    """The last of the servers to jump through, which holds the ones before it; each is looked up in the file.
+
+    What cannot be done of what the file says about them is added to ``warnings``.
+    """
     before: Target | None = None
     for number, hop in enumerate(hops):
         match = _HOP.fullmatch(hop)
@@ -207,6 +223,7 @@ def _jump(
         host = match["host"].strip("[]")
         port = int(match["port"]) if match["port"] else None
         settings = config.lookup(host, match["user"], port)
+        warnings += settings.warnings
         # What belongs to the host behind it, like its password, is not shown to a jump host; its key may well fit both
         own = {
             "ssh_user": match["user"],
@@ -217,7 +234,7 @@ def _jump(
         target = replace(_target(settings, config, own, default_timeout, {}), forward_agent=False)
         # `Host *` with a ProxyJump means its jump host as well, which cannot be reached through itself
         if number == 0 and host not in passed:
-            before = _jump(settings.proxy_jump, config, data, default_timeout, (*passed, host))
+            before = _jump(settings.proxy_jump, config, data, default_timeout, (*passed, host), warnings)
         before = replace(target, jump=before, proxy_command=None if before else target.proxy_command)
     return before
 

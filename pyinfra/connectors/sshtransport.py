@@ -11,7 +11,11 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from pyinfra.api.exceptions import ConnectError
+
+from .sshoptions import left_out
 from .sshpipe import handle_channel_request
+from .sshtarget import Target
 
 _MOST_FILES = 1 << 16
 
@@ -137,6 +141,28 @@ def auth_handler_class() -> Any:
 
         _classes["auth"] = EagerAuthHandler
     return _classes["auth"]
+
+
+def disabled_algorithms(target: Target) -> dict[str, list[str]]:
+    """The algorithms that paramiko is to do without, by their kind.
+
+    Raises:
+        ConnectError: none of a kind is left
+    """
+    import paramiko
+
+    disabled: dict[str, list[str]] = {kind: list(names) for kind, names in (target.disabled_algorithms or {}).items()}
+    for kind, listed in target.algorithms:
+        names = getattr(paramiko.Transport, f"_preferred_{kind}")
+        without = left_out(names, listed)
+        # Of keys to log in with, those that are left out are not tried at all
+        if len(without) == len(names) and kind != "pubkeys":
+            raise ConnectError(
+                f"SSH error (of the {kind} in the SSH configuration, {listed}, none is known here); use "
+                f"@openssh/{target.host}, which knows more algorithms"
+            )
+        disabled.setdefault(kind, []).extend(without)
+    return disabled
 
 
 def ask_for_life(transport: Any) -> None:

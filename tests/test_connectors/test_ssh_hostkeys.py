@@ -97,6 +97,65 @@ def test_a_revoked_key_is_refused_whatever_the_mode(sshd: SSHServer, ssh_user: U
     assert f"is revoked in {known_hosts} line 1" in refusal(sshd, ssh_user, ssh_strict_host_key_checking="no")
 
 
+@pytest.fixture
+def revoked(ssh_home: Path) -> Path:
+    """A file that the configuration names for revoked keys."""
+    path = ssh_home / "revoked keys"
+    (ssh_home / ".ssh" / "config").write_text('RevokedHostKeys "~/revoked keys"\n')
+    return path
+
+
+@pytest.mark.parametrize("mode", ["yes", "no", "accept-new"])
+def test_a_key_that_the_configuration_says_is_revoked_is_refused(
+    sshd: SSHServer, ssh_user: User, known_hosts: Path, revoked: Path, tmp_path: Path, mode: str
+) -> None:
+    known_hosts.write_text(sshd.known_hosts_line())
+    revoked.write_text(f"# compromised\n\n{other_key(tmp_path)} a comment\n")
+    connect(sshd, ssh_user, ssh_strict_host_key_checking=mode)
+    revoked.write_text(f"{other_key(tmp_path / 'home')}\n{sshd.host_key.with_suffix('.pub').read_text()}")
+    words = refusal(sshd, ssh_user, ssh_strict_host_key_checking=mode)
+    assert f"is revoked in {revoked}" in words
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot read"),
+        (b"no key\n", "line 1 holds no public key"),
+        (b"\nssh-ed25519 AAAA\n", "line 2 holds no public key"),
+        (b"list", "is a key revocation list, which cannot be read here"),
+    ],
+)
+def test_no_server_is_trusted_where_revoked_keys_cannot_be_read(
+    sshd: SSHServer, ssh_user: User, revoked: Path, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    if content == b"list":
+        public = make_key(tmp_path / "other").with_suffix(".pub")
+        subprocess.run(["ssh-keygen", "-k", "-q", "-f", str(revoked), str(public)], check=True, capture_output=True)
+    elif content is not None:
+        revoked.write_bytes(content)
+    told = refusal(sshd, ssh_user)
+    assert words in told
+    assert str(revoked) in told
+    assert "@openssh/127.0.0.1" in told
+
+
+def test_no_file_of_revoked_keys_is_none(sshd: SSHServer, ssh_user: User, ssh_home: Path) -> None:
+    (ssh_home / ".ssh" / "config").write_text("RevokedHostKeys none\n")
+    connect(sshd, ssh_user)
+
+
+def test_a_host_key_with_too_few_bits_is_refused(sshd: SSHServer, ssh_user: User, ssh_home: Path) -> None:
+    config = ssh_home / ".ssh" / "config"
+    config.write_text("RequiredRSASize 2048\nHostKeyAlgorithms rsa-sha2-512\n")
+    connect(sshd, ssh_user)
+    config.write_text("RequiredRSASize 3072\nHostKeyAlgorithms rsa-sha2-512\n")
+    assert "has 2048 bits, fewer than RequiredRSASize (3072)" in refusal(sshd, ssh_user)
+    config.write_text("RequiredRSASize 3072\n")
+    (ssh_home / ".ssh" / "known_hosts").unlink()
+    connect(sshd, ssh_user)
+
+
 def test_a_certificate_authority_names_openssh(
     sshd: SSHServer, ssh_user: User, known_hosts: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -204,6 +205,94 @@ def test_a_wrong_password_is_an_authentication_error_that_does_not_show_it(sshd:
     words = refusal(ssh_data(sshd, ssh_user, ssh_key=None, ssh_password="wr0ng"))
     assert "password refused" in words
     assert "wr0ng" not in words
+
+
+@pytest.fixture
+def sshd_with_questions() -> Iterator[SSHServer]:
+    """A server that leaves passwords to PAM, and asks for them by questions as well."""
+    if not os.path.exists("/etc/pam.d/sshd"):
+        pytest.skip("needs PAM")
+    server = start_sshd(UsePAM="yes", KbdInteractiveAuthentication="yes")
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("first", ["password", "keyboard-interactive"])
+def test_a_wrong_password_is_sent_once(sshd_with_questions: SSHServer, ssh_home: Path, first: str) -> None:
+    server, user = sshd_with_questions, sshd_with_questions.add_user()
+    (ssh_home / ".ssh" / "config").write_text(f"PreferredAuthentications {first},password,keyboard-interactive\n")
+    words = refusal(ssh_data(server, user, ssh_key=None, ssh_password="wr0ng"))
+    assert "password refused" in words
+    assert "password, password" not in words
+    by_questions = server.log.count(f"PAM: Authentication failure for {user.name}")
+    by_itself = server.log.count(f"Failed password for {user.name}")
+    assert (by_itself, by_questions) == ((1, 0) if first == "password" else (0, 1))
+
+
+def test_a_server_that_asks_for_passwords_by_questions_gets_an_answer(
+    sshd_with_questions: SSHServer, ssh_home: Path
+) -> None:
+    user = sshd_with_questions.add_user()
+    (ssh_home / ".ssh" / "config").write_text("PasswordAuthentication no\n")
+    data = ssh_data(sshd_with_questions, user, ssh_key=None, ssh_password=user.password)
+    assert who_am_i(data) == user.name
+    assert f"Accepted keyboard-interactive/pam for {user.name}" in sshd_with_questions.log
+
+
+def test_the_configuration_chooses_ways_to_log_in(sshd: SSHServer, ssh_user: User, ssh_home: Path) -> None:
+    config = ssh_home / ".ssh" / "config"
+    config.write_text("PreferredAuthentications password\n")
+    words = refusal(ssh_data(sshd, ssh_user))
+    assert "no key and no password to try, without publickey, keyboard-interactive" in words
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_password=ssh_user.password)) == ssh_user.name
+    assert re.findall(rf"Accepted (\S+) for {ssh_user.name} ", sshd.log)[-1] == "password"
+    config.write_text("PasswordAuthentication no\nKbdInteractiveAuthentication no\n")
+    assert "no key and no password" in refusal(ssh_data(sshd, ssh_user, ssh_key=None, ssh_password=ssh_user.password))
+
+
+def test_what_a_server_wants_later_is_shown_again(ssh_home: Path) -> None:
+    server = start_sshd(AuthenticationMethods="publickey,password")
+    (ssh_home / ".ssh" / "config").write_text("PreferredAuthentications password,publickey\n")
+    try:
+        user = server.add_user()
+        assert who_am_i(ssh_data(server, user, ssh_password=user.password)) == user.name
+    finally:
+        server.close()
+
+
+def test_the_configuration_chooses_algorithms(sshd: SSHServer, ssh_user: User, ssh_home: Path, tmp_path: Path) -> None:
+    config = ssh_home / ".ssh" / "config"
+    config.write_text("Ciphers aes256-ctr,unheard-of\nMACs -*-etm@openssh.com,hmac-sha2-512\n")
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    connector.connect()
+    assert connector.connection is not None
+    transport = connector.connection.transport
+    assert transport is not None
+    assert (transport.local_cipher, transport.local_mac) == ("aes256-ctr", "hmac-sha2-256")
+    connector.disconnect()
+    for setting in ("Ciphers", "MACs", "KexAlgorithms", "HostKeyAlgorithms"):
+        config.write_text(f"{setting} unheard-of\n")
+        words = refusal(ssh_data(sshd, ssh_user))
+        assert "unheard-of" in words
+        assert "@openssh/127.0.0.1" in words
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("PubkeyAcceptedAlgorithms ssh-ed25519", "PubkeyAcceptedAlgorithms leaves ssh-rsa out"),
+        ("RequiredRSASize 3072", "its 2048 bits are fewer than RequiredRSASize"),
+    ],
+)
+def test_the_configuration_leaves_keys_out(
+    sshd: SSHServer, ssh_user: User, ssh_home: Path, tmp_path: Path, text: str, why: str
+) -> None:
+    key = make_key(tmp_path / "key", kind="rsa", bits=2048)
+    ssh_user.authorize(key.with_suffix(".pub"))
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=str(key))) == ssh_user.name
+    (ssh_home / ".ssh" / "config").write_text(f"{text}\n")
+    assert f"key {key}: {why}" in refusal(ssh_data(sshd, ssh_user, ssh_key=str(key)))
+    assert who_am_i(ssh_data(sshd, ssh_user)) == ssh_user.name
 
 
 def test_nothing_to_show_says_so(sshd: SSHServer, ssh_user: User) -> None:

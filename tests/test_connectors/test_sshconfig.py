@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pyinfra.connectors.sshconfig import SSHConfig, SSHConfigError, load_ssh_config
+from pyinfra.connectors.sshoptions import ALIASES, FOLLOWED, LACKING, WITHOUT_EFFECT, is_known, left_out
+from pyinfra.connectors.sshtarget import resolve_target
 
 
 @pytest.fixture
@@ -119,13 +123,76 @@ def test_several_known_hosts_files(config: Callable[[str], SSHConfig], ssh_home:
 
 @pytest.mark.parametrize(
     "line",
-    ['Match host a exec "true"', "GSSAPIAuthentication yes", "PKCS11Provider /lib/x.so", "KnownHostsCommand /bin/x"],
+    [
+        *('Match host a exec "true"', "GSSAPIAuthentication yes", "PKCS11Provider /lib/x.so"),
+        *("KnownHostsCommand /bin/x", "VerifyHostKeyDNS yes", "VerifyHostKeyDNS ask", "CanonicalizeHostname always"),
+        *("CheckHostIP yes", "HostbasedAuthentication yes", "AddressFamily inet6", "SetEnv A=b", "Prot 22"),
+    ],
 )
 def test_what_cannot_be_done_is_a_warning_that_names_openssh(config: Callable[[str], SSHConfig], line: str) -> None:
-    warnings = config(f"{line}\n Port 7\n").lookup("a").warnings
+    config(f"{line}\n Port 7\n")
+    _, warnings = resolve_target("a", {}, 10)
     assert len(warnings) == 1
     assert "config line 1" in warnings[0]
     assert "@openssh/a" in warnings[0]
+
+
+def test_what_cannot_be_done_on_the_way_is_a_warning_about_the_host(config: Callable[[str], SSHConfig]) -> None:
+    config("Host a b\n ProxyJump j\nHost j\n KnownHostsCommand /bin/x\n")
+    _, warnings = resolve_target("a", {}, 10)
+    assert len(warnings) == 1
+    assert "config line 4" in warnings[0]
+    assert "@openssh/a" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("VerifyHostKeyDNS no", "CanonicalizeHostname no", "AddressFamily any", "PKCS11Provider none"),
+        *("ControlMaster auto", "SendEnv LANG LC_*", "LogLevel QUIET", "Protocol 2", "UseKeychain yes"),
+        "IgnoreUnknown Other,New*\nNewest yes",
+    ],
+)
+def test_what_makes_no_difference_is_no_noise(config: Callable[[str], SSHConfig], line: str) -> None:
+    assert config(f"{line}\n").lookup("a").warnings == []
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the ssh program")
+def test_the_settings_of_the_ssh_program_are_known() -> None:
+    shown = subprocess.run(["ssh", "-G", "-F", "none", "a"], check=True, capture_output=True, text=True).stdout
+    keywords = {line.split()[0].lower() for line in shown.splitlines()}
+    assert len(keywords) > 40
+    assert {keyword for keyword in keywords if not is_known(ALIASES.get(keyword, keyword))} == set()
+
+
+def test_each_setting_is_followed_or_lacking_or_neither() -> None:
+    kinds = [FOLLOWED, set(LACKING), WITHOUT_EFFECT, set(ALIASES)]
+    assert sum(map(len, kinds)) == len(set().union(*kinds))
+
+
+@pytest.mark.parametrize(
+    ("text", "authentications"),
+    [
+        ("", ("publickey", "password", "keyboard-interactive")),
+        (
+            "PreferredAuthentications gssapi-with-mic,keyboard-interactive,publickey",
+            ("keyboard-interactive", "publickey"),
+        ),
+        ("PubkeyAuthentication no\nKbdInteractiveAuthentication no", ("password",)),
+        ("PasswordAuthentication no\nChallengeResponseAuthentication no", ("publickey",)),
+        ("PubkeyAuthentication host-bound", ("publickey", "password", "keyboard-interactive")),
+    ],
+)
+def test_ways_to_log_in_are_chosen(config: Callable[[str], SSHConfig], text: str, authentications: tuple[str]) -> None:
+    assert config(f"{text}\n").lookup("a").authentications == authentications
+
+
+@pytest.mark.parametrize(
+    ("listed", "left"),
+    [("b,d", ["a", "c"]), ("-b,c*", ["b", "c"]), ("+d", []), ("^c", []), ("x", ["a", "b", "c"])],
+)
+def test_lists_of_algorithms_leave_some_out(listed: str, left: list[str]) -> None:
+    assert left_out(["a", "b", "c"], listed) == left
 
 
 def test_the_block_of_a_program_does_not_apply(config: Callable[[str], SSHConfig]) -> None:
@@ -136,6 +203,9 @@ def test_the_block_of_a_program_does_not_apply(config: Callable[[str], SSHConfig
     ("text", "words"),
     [
         ("Port many\n", "'many' is no number"),
+        ("Port 65536\n", "65536 is no port"),
+        ("IdentitiesOnly maybe\n", "'maybe' is neither yes nor no"),
+        ("RefuseConnection moved to b\n", "moved to b"),
         ("ConnectTimeout soon\n", "'soon' is no time"),
         ("Host\n", "Host has no value"),
         ("= x\n", "no setting with a value"),
