@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 # An operation's standard input, exit codes and retries are about its own commands, not about the facts that it reads
 _OPERATION_ONLY = frozenset({"_stdin", "_success_exit_codes", "_retries", "_retry_delay", "_retry_until"})
-_FACT_ARGUMENT_KEYS = tuple(key for key in CONNECTOR_ARGUMENT_KEYS if key not in _OPERATION_ONLY)
+FACT_ARGUMENT_KEYS = tuple(key for key in CONNECTOR_ARGUMENT_KEYS if key not in _OPERATION_ONLY)
 
 
 def _name_of(cls: type) -> str:
@@ -141,7 +141,7 @@ def _fact_arguments(host: Host, given: Mapping[str, Any]) -> tuple[Arguments, bo
 
 def _connector_arguments(arguments: Arguments, cls: type[FactBase[Any]], given: Mapping[str, Any]) -> dict[str, Any]:
     """What the connector gets with a fact's command."""
-    values = {key: arguments[key] for key in _FACT_ARGUMENT_KEYS}
+    values = {key: arguments[key] for key in FACT_ARGUMENT_KEYS}
     values.update((key, arguments[key]) for key in given if key in _OPERATION_ONLY)
     if cls.shell_executable and "_shell_executable" not in given:
         values["_shell_executable"] = cls.shell_executable
@@ -155,7 +155,7 @@ def _cache_key(arguments: Arguments, shared: bool, values: dict[str, Any], bound
             try:
                 arguments_key = arguments.fact_key
             except AttributeError:
-                arguments_key = arguments.fact_key = freeze({key: arguments[key] for key in _FACT_ARGUMENT_KEYS})
+                arguments_key = arguments.fact_key = freeze({key: arguments[key] for key in FACT_ARGUMENT_KEYS})
         else:
             arguments_key = freeze(values)
         return cls, arguments_key, freeze(bound)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from pyinfra.api import OperationTypeError, OperationValueError
+from pyinfra.api.operation import add_op
+from pyinfra.api.operations import run_ops
 from pyinfra.operations import files
 from tests.support.busybox import busybox_path
 from tests.support.names import AWKWARD_NAMES, nothing_to_do, settles
@@ -140,6 +142,29 @@ def test_the_shell_expands_variables_if_asked_to(any_run: Run, path: Path) -> No
     assert path.read_text().endswith('three\nb "x" & more\n')
 
 
+# What sed, or the shell in double quotes, takes for its own
+AWKWARD_VALUES = ("/usr/bin:/bin", "a&b", "a\\1\\b\\", "one\nother", 'it\'s "x" `y` $z', "*", "", "\\/")
+
+
+@pytest.mark.parametrize("value", AWKWARD_VALUES)
+def test_the_values_of_variables_are_text_in_a_replacement(any_run: Run, path: Path, value: str) -> None:
+    arguments = {"path": str(path), "interpolate_variables": True, "_env": {"VALUE": value}}
+    text = "\\1=$VALUE/${VALUE:-}&`printf %s /x`$(printf %s '(a/b)')\\$"
+    any_run.op(files.line, line="^\\(tw\\)o$", replace=text, **arguments)
+    assert path.read_text() == f"one\ntw={value}/{value}&/x(a/b)$\nthree\n"
+    any_run.op(files.replace, text="^one$", replace="$VALUE", **arguments)
+    assert path.read_text().startswith(f"{value}\ntw=")
+
+
+def test_the_values_of_variables_are_a_part_of_the_pattern_that_is_replaced(any_run: Run, path: Path) -> None:
+    path.write_text("a/b/c\n/usr/bin\n")
+    arguments = {"path": str(path), "interpolate_variables": True, "_env": {"OLD": "a/[b]", "NEW": "x/y"}}
+    any_run.op(files.replace, text="$OLD/c", replace="/$NEW/\\/&", **arguments)
+    assert path.read_text() == "/x/y//&\n/usr/bin\n"
+    settles(any_run, files.line, line="^$OLD$", present=False, **{**arguments, "_env": {"OLD": "/usr/[a-z]*"}})
+    assert path.read_text() == "/x/y//&\n"
+
+
 def test_text_in_double_quotes_cannot_leave_them(run: Run, path: Path) -> None:
     for text in ('"; touch x; "', '\\"; touch x; "', "ends with \\"):
         run.op(files.line, path=str(path), line=text, interpolate_variables=True, _chdir=str(path.parent))
@@ -180,6 +205,63 @@ def test_a_replacement_leaves_owner_and_mode_and_no_other_file(run: Run, path: P
     settles(run, files.replace, path=str(path), text="one", replace="1")
     assert path.stat().st_mode & 0o7777 == 0o604
     assert list(path.parent.iterdir()) == [path]
+
+
+def _changes() -> list[tuple[Any, dict[str, Any], str]]:
+    """Operations on a file of the lines one, two, three, and what is in it after each."""
+    marked = "# BEGIN PYINFRA BLOCK\n{}\n# END PYINFRA BLOCK\n"
+    return [
+        (files.line, {"line": "^two$", "replace": "2"}, "one\n2\nthree\n"),
+        (files.line, {"line": "^2$", "present": False}, "one\nthree\n"),
+        (files.replace, {"text": "e$", "replace": "E"}, "onE\nthreE\n"),
+        (files.block, {"content": "x"}, "onE\nthreE\n" + marked.format("x")),
+        (files.block, {"content": "y"}, "onE\nthreE\n" + marked.format("y")),
+        (files.block, {"present": False}, "onE\nthreE\n"),
+        (files.block, {"content": "x", "line": "thr", "before": True}, "onE\n" + marked.format("x") + "threE\n"),
+    ]
+
+
+@pytest.mark.parametrize("target", ["a file", "./a file", "other", "{folder}/a file"])
+def test_a_symbolic_link_stays_one_and_what_it_leads_to_changes(any_run: Run, path: Path, target: str) -> None:
+    folder = path.parent
+    path.chmod(0o604)
+    (folder / "links").mkdir()
+    (folder / "other").symlink_to("a file")
+    link = folder / "link"
+    link.symlink_to(target.format(folder=folder))
+    for operation, arguments, expected in _changes():
+        settles(any_run, operation, path=str(link), **arguments)
+        assert path.read_text() == expected
+        assert link.is_symlink()
+    assert path.stat().st_mode & 0o7777 == 0o604
+    assert {each.name for each in folder.iterdir()} == {"a file", "link", "links", "other"}
+
+
+def test_a_link_is_followed_by_the_user_and_in_the_folder_of_the_operation(run: Run, path: Path) -> None:
+    (path.parent / "link").symlink_to("a file")
+    for operation, arguments, expected in _changes():
+        settles(run, operation, path="link", **arguments, _chdir=str(path.parent), _stdin="not for facts")
+        assert path.read_text() == expected
+    assert (path.parent / "link").is_symlink()
+
+
+def test_a_backup_is_beside_what_a_link_leads_to(run: Run, path: Path) -> None:
+    (path.parent / "links").mkdir()
+    link = path.parent / "links" / "link"
+    link.symlink_to("../a file")
+    settles(run, files.replace, path=str(link), text="two", replace="2", backup=True)
+    settles(run, files.block, path=str(link), content="x", backup=True)
+    assert sorted(each.read_text() for each in path.parent.glob("a file.*")) == ["one\n2\nthree\n", "one\ntwo\nthree\n"]
+    assert [each.name for each in link.parent.iterdir()] == ["link"]
+
+
+def test_a_link_that_leads_to_itself_is_an_error(run: Run, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("link")
+    meta = add_op(run.state, files.block, path=str(link), content="x", _ignore_errors=True)[run.host]
+    run_ops(run.state)
+    assert not meta.did_succeed()
+    assert link.is_symlink()
 
 
 def test_replacing_needs_texts(path: Path) -> None:

@@ -12,8 +12,9 @@ from pyinfra.api import FileUploadCommand, OperationError, OperationValueError, 
 from pyinfra.api.command import QuotePath
 from pyinfra.facts.files import File
 
+from ..util.links import follow_links
 from . import Commands, of_files
-from .paths import Attributes, Steps, follow_links, is_directory, remote_path, report_no_change
+from .paths import Attributes, Steps, is_directory, remote_path, report_no_change
 from .uploads import local_path
 
 # The options of tar, by how names of archives end

@@ -9,7 +9,9 @@ from pyinfra.api.hiddenvalue import mask_like, reveal
 from pyinfra.facts.files import Block
 from pyinfra.facts.util.block_markers import awk_file, awk_pattern, block_marker_lines
 
-from ..util.files import adjust_regex, back_up, pattern_between_slashes
+from ..util.files import adjust_regex, back_up
+from ..util.links import ReplacingCommand
+from ..util.sed import pattern_between_slashes
 from . import Commands, of_files
 from .diff import show_lines
 from .paths import Steps, remote_path, report_no_change
@@ -36,7 +38,7 @@ def block(
     """Have a block of lines between markers in a file, or none.
 
     Args:
-        path: the file; it is made if it is missing
+        path: the file, or a symbolic link to it; it is made if it is missing
         content: the lines
         present: whether the block should be there
         line: a regular expression of the line that a new block goes before or after; if none matches,
@@ -159,13 +161,17 @@ def _ensure_block(
     show_lines(path, [mask_like(each, *lines) for each in current or ()], lines)
     text = mask_like("\n".join(lines), *lines)
     block = mask_like(f"{first}\n{text}\n{last}", first, text, last)
-    if current:
-        awk = _replace(path, first, last, text)
-    elif line and current is not None:
-        awk = _insert(path, adjust_regex(line, escape_regex_characters, extended=True), after, block)
-    else:
-        awk = _extend(None if current is None else path, before, block)
-    yield _rewrite(path, awk, current is not None, backup)
+
+    def change(path: str) -> StringCommand:
+        if current:
+            awk = _replace(path, first, last, text)
+        elif line and current is not None:
+            awk = _insert(path, adjust_regex(line, escape_regex_characters, extended=True), after, block)
+        else:
+            awk = _extend(None if current is None else path, before, block)
+        return _rewrite(path, awk, current is not None, backup)
+
+    yield ReplacingCommand(path, change)
     return None
 
 
@@ -184,7 +190,7 @@ def _ensure_no_block(
     if not current:
         return "no remove required: markers not found"
     show_lines(path, current, ())
-    yield _rewrite(path, _remove(path, first, last), True, backup)
+    yield ReplacingCommand(path, lambda path: _rewrite(path, _remove(path, first, last), True, backup))
     return None
 
 

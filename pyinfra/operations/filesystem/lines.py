@@ -37,14 +37,15 @@ def line(
     """Have a line in a file, or none that matches.
 
     Args:
-        path: the file; it is made if it is missing
+        path: the file, or a symbolic link to it; it is made if it is missing
         line: the line, or a regular expression for lines; a part of the line is enough,
             ``^`` and ``$`` tie it to the ends
         present: whether it should be there
         replace: the line that takes the place of those that match; if none does, it is added
         flags: of the ``s`` of ``sed``
         backup: keep the file as it was beside it
-        interpolate_variables: have the host's shell expand variables; with them in ``replace``, each run replaces anew
+        interpolate_variables: have the host's shell expand variables: their values are a part of the regular expression
+            in ``line``, and text in ``replace``; with them in that, each run replaces anew
         escape_regex_characters: ``line`` is plain text
         ensure_newline: begin a new line even if the file does not end with one
         extended_regex: ``line`` is in the extended syntax
@@ -135,13 +136,14 @@ def replace(
     """Replace what matches in a file.
 
     Args:
-        path: the file
+        path: the file, or a symbolic link to it
         text: a regular expression
         replace: the text in its place, in which ``\\1`` to ``\\9`` are groups; if it matches itself,
             each run replaces anew
         flags: of the ``s`` of ``sed``: ``g`` for all matches in a line, ``i`` to ignore case
         backup: keep the file as it was beside it
-        interpolate_variables: have the host's shell expand variables in both texts
+        interpolate_variables: have the host's shell expand variables: their values are a part of the regular expression
+            in ``text``, and text in ``replace``
         extended_regex: ``text`` is in the extended syntax
         match: an older name of ``text``
 

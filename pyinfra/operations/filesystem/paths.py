@@ -22,8 +22,6 @@ from .modes import has_mode
 
 Steps: TypeAlias = Generator[Any, None, "str | None"]
 
-_LINK_LIMIT = 40
-
 
 def report_no_change(steps: Steps) -> Iterator[Any]:
     """An operation's commands; where there are none, the host is told why."""
@@ -121,22 +119,6 @@ class Obstacle:
 
 
 KEEP = Obstacle()
-
-
-def follow_links(path: str) -> tuple[str, Any]:
-    """Where a path leads, through symbolic links, and the :class:`File` fact of that.
-
-    Raises:
-        OperationError: the links go round in circles
-    """
-    start = path
-    for _ in range(_LINK_LIMIT):
-        status = host.get_fact(File, path=path)
-        link = host.get_fact(Link, path=path) if status is False else None
-        if not link:
-            return path, status
-        path = posixpath.join(posixpath.dirname(path), link["link_target"])
-    raise OperationError(f"{start} is a symbolic link that leads to itself")
 
 
 def is_directory(path: str) -> bool:

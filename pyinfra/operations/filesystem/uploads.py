@@ -21,9 +21,10 @@ from pyinfra.facts.files import Directory, File, FileDict, HashFileFactBase, Md5
 from pyinfra.facts.server import Date
 
 from ..util.files import unix_path_join
+from ..util.links import follow_links
 from . import Commands, of_files
 from .diff import show_file_change
-from .paths import Attributes, Steps, ensure_parent, follow_links, is_directory, remote_path, report_no_change
+from .paths import Attributes, Steps, ensure_parent, is_directory, remote_path, report_no_change
 
 TimeArgument: TypeAlias = "datetime | float | int | str | bool | None"
 

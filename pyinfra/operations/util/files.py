@@ -8,14 +8,15 @@ from datetime import datetime, timezone
 from os import PathLike, fspath
 
 from pyinfra.api import QuoteString, StringCommand
-from pyinfra.api.command import InterpolatedString, QuotePath
+from pyinfra.api.command import QuotePath
 from pyinfra.api.hiddenvalue import mask_like
+
+from .links import ReplacingCommand
+from .sed import delete_script, replace_script
 
 _SLASHES = re.compile("/+")
 _BASIC_SYNTAX = re.compile(r"[].*\[^$\\]")
 _EXTENDED_SYNTAX = re.compile(r"[].*\[^$\\+?(){}|]")
-_PATTERN_DELIMITERS = re.compile(r"\\.|/|\n", re.DOTALL)
-_REPLACEMENT_SYNTAX = re.compile(r"\\.|[/&\n]|\\$", re.DOTALL)
 
 
 def unix_path_join(*parts: str | PathLike[str]) -> str:
@@ -69,43 +70,16 @@ def adjust_regex(line: str, escape_regex_characters: bool, extended: bool = Fals
     return start + line + end
 
 
-def pattern_between_slashes(regex: str) -> str:
-    """A regular expression as it can stand between the slashes of ``sed`` and ``awk``."""
-    escapes = {"/": "\\/", "\n": "\\n"}
-    return mask_like(_PATTERN_DELIMITERS.sub(lambda found: escapes.get(found[0], found[0]), regex), regex)
-
-
-def _sed_replacement(text: str, newline: str) -> str:
-    """Text for the right side of sed's ``s``; references such as ``\\1`` stay what they are, ``&`` is itself."""
-    escapes = {"/": "\\/", "&": "\\&", "\n": newline, "\\": "\\\\"}
-    return mask_like(_REPLACEMENT_SYNTAX.sub(lambda found: escapes.get(found[0], found[0]), text), text)
-
-
-class _SingleQuoted(QuoteString):
-    """A script, always in quotes: it may look like a plain word."""
-
-    def quote(self, text: str) -> str:
-        inner = text.replace("'", "'\"'\"'")
-        return f"'{inner}'"
-
-
-def _sed(
-    filename: str,
-    script: str,
-    backup: bool,
-    interpolate_variables: bool,
-    extended_regex: bool,
-) -> StringCommand:
+def _sed(filename: str, script: QuoteString | str, backup: bool, extended_regex: bool) -> StringCommand:
     """Change a file with ``sed``, whose backup goes again unless it is wanted (BSD's can't do without)."""
     suffix = get_timestamp()
-    return StringCommand(
-        "sed",
-        *(["-E"] if extended_regex else []),
-        f"-i.{suffix}",
-        InterpolatedString(script) if interpolate_variables else _SingleQuoted(script),
-        QuotePath(filename),
-        *([] if backup else ["&& rm -f", QuotePath(fspath(filename) + f".{suffix}")]),
-    )
+
+    def change(path: str) -> StringCommand:
+        removal = [] if backup else ["&& rm -f", QuotePath(path + f".{suffix}")]
+        options = ["-E"] if extended_regex else []
+        return StringCommand("sed", *options, f"-i.{suffix}", script, QuotePath(path), *removal)
+
+    return ReplacingCommand(fspath(filename), change)
 
 
 def sed_delete(
@@ -127,8 +101,7 @@ def sed_delete(
         interpolate_variables: whether the host's shell expands variables in ``line``
         extended_regex: whether ``line`` is in the extended syntax
     """
-    script = "/" + pattern_between_slashes(line) + "/d"
-    return _sed(filename, script, backup, interpolate_variables, extended_regex)
+    return _sed(filename, delete_script(line, interpolate_variables), backup, extended_regex)
 
 
 def sed_replace(
@@ -148,13 +121,12 @@ def sed_replace(
         replace: the text in its place; ``\\1`` to ``\\9`` are the groups of ``line``
         flags: of sed's ``s``: ``g`` for all matches in a line …
         backup: whether the file as it was stays beside it
-        interpolate_variables: whether the host's shell expands variables in ``line`` and ``replace``
+        interpolate_variables: whether the host's shell expands variables: their values are a part of the regular
+            expression in ``line``, and text in ``replace``
         extended_regex: whether ``line`` is in the extended syntax
     """
-    # Within double quotes the shell would take a backslash before a newline for itself
-    replacement = _sed_replacement(str(replace), newline="\\n" if interpolate_variables else "\\\n")
-    script = "s/" + pattern_between_slashes(line) + "/" + replacement + f"/{''.join(flags or ())}"
-    return _sed(filename, script, backup, interpolate_variables, extended_regex)
+    script = replace_script(line, str(replace), flags, interpolate_variables)
+    return _sed(filename, script, backup, extended_regex)
 
 
 def chmod(target: str, mode: str | int, recursive: bool = False) -> StringCommand:
