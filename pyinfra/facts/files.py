@@ -27,6 +27,7 @@ __all__ = [
     "FindDirectories",
     "FindFiles",
     "FindFilesBase",
+    "FindInBinaryFile",
     "FindInFile",
     "FindLinks",
     "Flags",
@@ -174,7 +175,11 @@ class Md5File(HashFileFactBase):
 
 
 class FindInFile(FactBase["list[str] | None"]):
-    """The lines of a file that match a pattern of ``grep``; ``None`` if there is no such file."""
+    """The lines of a file that match a pattern of ``grep``; ``None`` if there is no such file.
+
+    Of a file with NUL bytes ``grep`` has a line that says that it matches, or nothing, as if there was no such file:
+    see :class:`FindInBinaryFile`.
+    """
 
     @override
     def command(
@@ -186,21 +191,38 @@ class FindInFile(FactBase["list[str] | None"]):
     ) -> StringCommand:
         name = QuotePath(path)
         return StringCommand(
-            "grep",
-            *(["-E"] if extended_regex else []),
-            "-e",
-            InterpolatedString(pattern) if interpolate_variables else QuoteString(pattern),
-            name,
-            "2> /dev/null || ( find",
+            *self._greps(
+                *(["-E"] if extended_regex else []),
+                "-e",
+                InterpolatedString(pattern) if interpolate_variables else QuoteString(pattern),
+                name,
+                "2> /dev/null ||",
+            ),
+            "( find",
             name,
             "-type f > /dev/null && echo",
             QuoteString(_EXISTS + fspath(path)),
             "|| true )",
         )
 
+    @staticmethod
+    def _greps(*words: object) -> list[object]:
+        """The attempts to find something."""
+        return ["grep", *words]
+
     @override
     def process(self, output: list[str]) -> list[str]:
         return [] if _says(output, _EXISTS) else output
+
+
+class FindInBinaryFile(FindInFile):
+    """The lines of a file, of text or not, that match a pattern of ``grep``; ``None`` if there is no such file."""
+
+    @staticmethod
+    @override
+    def _greps(*words: object) -> list[object]:
+        # BusyBox's takes all files for text, and knows no option for that
+        return ["grep", "-a", *words, "grep", *words]
 
 
 class FindFilesBase(FactBase["list[str]"]):

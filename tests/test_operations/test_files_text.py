@@ -14,6 +14,7 @@ from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_ops
 from pyinfra.operations import files
 from tests.support.busybox import busybox_path
+from tests.support.engine import Engine
 from tests.support.names import AWKWARD_NAMES, nothing_to_do, settles
 from tests.support.run import Run, connected_run
 
@@ -262,6 +263,28 @@ def test_a_link_that_leads_to_itself_is_an_error(run: Run, tmp_path: Path) -> No
     run_ops(run.state)
     assert not meta.did_succeed()
     assert link.is_symlink()
+
+
+def test_lines_of_a_file_with_nul_bytes_are_found_too(any_run: Run, path: Path) -> None:
+    path.write_bytes(b"\xff\xfe\0bin\n")
+    settles(any_run, files.line, path=str(path), line="x")
+    assert path.read_bytes() == b"\xff\xfe\0bin\nx\n"
+    settles(any_run, files.line, path=str(path), line="^x$", replace="y")
+    settles(any_run, files.line, path=str(path), line="^nowhere$", replace="z", extended_regex=True)
+    settles(any_run, files.replace, path=str(path), text="y", replace="Y")
+    assert path.read_bytes() == b"\xff\xfe\0bin\nY\nz\n"
+    settles(any_run, files.line, path=str(path), line="^z$", present=False)
+    assert path.read_bytes() == b"\xff\xfe\0bin\nY\n"
+
+
+@pytest.mark.parametrize("said", ["Binary file /f matches", None])
+def test_a_grep_that_only_says_that_a_file_matches_is_asked_for_the_lines(said: str | None) -> None:
+    asked = "grep -e '^.*x.*$' /f 2> /dev/null"
+    rest = "( find /f -type f > /dev/null && echo __pyinfra_exists_/f || true )"
+    script = {f"{asked} || {rest}": said, f"{asked.replace('grep', 'grep -a')} || {asked} || {rest}": "an x"}
+    engine = Engine(script=script)
+    assert not engine.add(files.line, path="/f", line="x").will_change
+    assert engine.calls() == list(script)
 
 
 def test_replacing_needs_texts(path: Path) -> None:

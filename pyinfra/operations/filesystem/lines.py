@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from pyinfra import host
 from pyinfra.api import OperationTypeError, QuoteString, StringCommand, operation
 from pyinfra.api.command import InterpolatedString, QuotePath
 from pyinfra.api.hiddenvalue import mask_like, reveal, shown
-from pyinfra.facts.files import FindInFile
+from pyinfra.facts.files import FindInBinaryFile, FindInFile
 
 from ..util.files import adjust_regex, back_up, escape_regex, sed_delete, sed_replace
 from . import Commands, of_files
@@ -59,13 +60,7 @@ def line(
     if not isinstance(line, str) or not line:
         raise OperationTypeError(f"`line` must be a text that is not empty, not {line!r}")
     pattern = adjust_regex(line, escape_regex_characters, extended_regex)
-    found = host.get_fact(
-        FindInFile,
-        path=path,
-        pattern=pattern,
-        interpolate_variables=interpolate_variables,
-        extended_regex=extended_regex,
-    )
+    found = _find(path, pattern, interpolate_variables, extended_regex)
     if not present:
         if not found:
             host.noop(f'line "{shown(line)}" does not exist in {path}')
@@ -92,18 +87,20 @@ def line(
     yield _append(path, text, backup and found is not None, interpolate_variables, ensure_newline)
 
 
+def _find(path: str, pattern: str, interpolate_variables: bool, extended_regex: bool) -> list[str] | None:
+    """The lines of a file, of text or not, that match; ``None`` if there is no such file."""
+    form: dict[str, Any] = {"interpolate_variables": interpolate_variables, "extended_regex": extended_regex}
+    found = host.get_fact(FindInFile, path=path, pattern=pattern, **form)
+    # What grep says of a file with NUL bytes: GNU's since 3.5 as little as of none
+    if found is None or found == [f"Binary file {path} matches"]:
+        return host.get_fact(FindInBinaryFile, path=path, pattern=pattern, **form)
+    return found
+
+
 def _has_line(path: str, text: str, interpolate_variables: bool, extended_regex: bool) -> bool:
     # The shell is to expand what an escape would take its meaning from
     literal = text if interpolate_variables else escape_regex(text, extended_regex)
-    return bool(
-        host.get_fact(
-            FindInFile,
-            path=path,
-            pattern="^" + literal + "$",
-            interpolate_variables=interpolate_variables,
-            extended_regex=extended_regex,
-        )
-    )
+    return bool(_find(path, "^" + literal + "$", interpolate_variables, extended_regex))
 
 
 def _append(path: str, text: str, backup: bool, interpolate_variables: bool, ensure_newline: bool) -> StringCommand:
@@ -156,14 +153,7 @@ def replace(
     for name, value in (("text", text), ("replace", replace)):
         if not isinstance(value, str) or (name == "text" and not value):
             raise OperationTypeError(f"`{name}` must be a text, not {value!r}")
-    found = host.get_fact(
-        FindInFile,
-        path=path,
-        pattern=text,
-        interpolate_variables=interpolate_variables,
-        extended_regex=extended_regex,
-    )
-    if not found:
+    if not _find(path, text, interpolate_variables, extended_regex):
         host.noop(f'string "{shown(text)}" does not exist in {path}')
         return
     yield sed_replace(path, str(text), str(replace), flags, backup, interpolate_variables, extended_regex)
