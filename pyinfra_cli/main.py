@@ -10,7 +10,21 @@ import click
 from click.core import ParameterSource
 
 from . import open_standard_streams, prepare_process
-from .options import ABOUT, ELEVATION, INPUT, OUTPUT, RUN, SSH, STRATEGY, Options, TitledCommand, option
+from .options import (
+    ABOUT,
+    COUNT,
+    ELEVATION,
+    INPUT,
+    OUTPUT,
+    PERCENT,
+    PORT,
+    RUN,
+    SSH,
+    STRATEGY,
+    Options,
+    TitledCommand,
+    option,
+)
 
 
 def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -76,7 +90,9 @@ def _kind_alone(_ctx: click.Context, _parameter: click.Parameter, kind: str | No
 )
 @option(RUN, "--limit", multiple=True, help="Only these hosts: a name, a glob or a group; repeatable.")
 @option(RUN, "--exclude", multiple=True, help="Not these hosts, after --limit; repeatable.")
-@option(STRATEGY, "--fail-percent", type=int, help="Go on, without asking, until more than N % of the hosts failed.")
+@option(
+    STRATEGY, "--fail-percent", type=PERCENT, help="Go on, without asking, until more than N % of the hosts failed."
+)
 @option(INPUT, "--data", multiple=True, metavar="KEY=VALUE", help="Data that overrides all other; repeatable.")
 @option(INPUT, "--group-data", multiple=True, metavar="PATH", help="A folder of group data, or a file; repeatable.")
 @option(INPUT, "--config", default="config.py", show_default=True, help="The file that sets the configuration.")
@@ -96,13 +112,13 @@ def _kind_alone(_ctx: click.Context, _parameter: click.Parameter, kind: str | No
 @option(ELEVATION, "--dzdo", is_flag=True, default=False, help="Run operations with dzdo.")
 @option(ELEVATION, "--dzdo-user", help="The user that dzdo runs as; with --dzdo.")
 @option(ELEVATION, "--shell-executable", help="The shell that runs commands; None: no shell of ours.")
-@option(STRATEGY, "--parallel", type=int, help="How many hosts to work on at once; 0: all.")
+@option(STRATEGY, "--parallel", type=COUNT, help="How many hosts to work on at once; 0: all.")
 @option(STRATEGY, "--no-wait", is_flag=True, default=False, help="Hosts don't wait for each other between operations.")
 @option(STRATEGY, "--serial", is_flag=True, default=False, help="Run all operations host by host.")
-@option(STRATEGY, "--retry", type=int, default=0, show_default=True, help="How often to retry a failed operation.")
-@option(STRATEGY, "--retry-delay", type=int, default=5, show_default=True, help="Seconds between retries.")
+@option(STRATEGY, "--retry", type=COUNT, default=0, show_default=True, help="How often to retry a failed operation.")
+@option(STRATEGY, "--retry-delay", type=COUNT, default=5, show_default=True, help="Seconds between retries.")
 @option(SSH, "--ssh-user", "--user", "ssh_user", help="The user to log in as.")
-@option(SSH, "--ssh-port", "--port", "ssh_port", type=int, help="The port of the SSH server.")
+@option(SSH, "--ssh-port", "--port", "ssh_port", type=PORT, help="The port of the SSH server.")
 @option(SSH, "--ssh-key", "--key", "ssh_key", type=click.Path(), help="The private key file.")
 @option(SSH, "--ssh-key-password", "--key-password", "ssh_key_password", help="The private key's passphrase.")
 @option(SSH, "--ssh-password", "--password", "ssh_password", help="The password to log in with.")

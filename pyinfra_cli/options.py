@@ -85,6 +85,16 @@ class ActionOption(TitledOption):
         return result
 
 
+class Number(click.IntRange):
+    """An integer within limits."""
+
+    name = "integer"
+
+
+COUNT = Number(min=0)
+PERCENT = Number(0, 100)
+PORT = Number(1, 65535)
+
 RUN = "What is run, and where"
 INPUT = "Configuration and data"
 STRATEGY = "Strategy"
