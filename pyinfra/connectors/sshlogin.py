@@ -20,7 +20,7 @@ from .sshcredentials import Credential, Credentials
 from .sshhostkey import check_host_key, order_host_key_kinds
 from .sshkeys import agent_socket, forward_agent
 from .sshpipe import Bell, ChannelPipe, call_blocking
-from .sshreach import NobodyAnswersError, describe_error, end_proxy_command, open_socket, start_proxy_command
+from .sshreach import NobodyAnswersError, ProxyCommand, describe_error, open_socket
 from .sshtarget import Target
 from .sshtransport import (
     ask_for_life,
@@ -42,6 +42,8 @@ BANNER_SECONDS = 15.0
 HANDSHAKE_SECONDS = 60.0
 AUTH_SECONDS = 60.0
 CHANNEL_SECONDS = 60.0
+# How long a ProxyCommand may take to end behind its connection, to tell why
+_PROXY_SECONDS = 0.5
 # How often paramiko's thread looks up from waiting for bytes
 _WAKE_SECONDS = 1.0
 _DELAYED_COMPRESSION = "zlib@openssh.com"
@@ -65,7 +67,7 @@ class Connection:
         self.target = target
         self.why_lost: str | None = None
         self._jump: Connection | None = None
-        self._process: Any = None
+        self._proxy: ProxyCommand | None = None
         self._timer: Any = None
         self._silent_turns = 0
         self._packets_seen = 0
@@ -104,8 +106,8 @@ class Connection:
                     self._jump = share_connection(target.jump)
                 return self._jump.open_channel("direct-tcpip", (target.host, target.port), target.timeout)
             if target.proxy_command is not None:
-                connected, self._process = start_proxy_command(target.proxy_command)
-                return connected
+                self._proxy = ProxyCommand(target.proxy_command, str(target))
+                return self._proxy.socket
             return open_socket(target.host, target.port, target.timeout, target.bind_address)
         except TimeoutError:
             raise self._nobody_answers(f"no answer within {target.timeout:g}s") from None
@@ -116,7 +118,13 @@ class Connection:
 
     def _nobody_answers(self, why: str) -> NobodyAnswersError:
         """What to say of a server that could not be reached: its address can be another than the host's name."""
-        return NobodyAnswersError(f"Could not connect ({self.target.host} port {self.target.port}: {why})")
+        where = f"{self.target.host} port {self.target.port}"
+        return NobodyAnswersError(f"Could not connect ({where}: {self._and_what_the_proxy_says(why)})")
+
+    def _and_what_the_proxy_says(self, why: str) -> str:
+        """Why there is no connection, with what a ``ProxyCommand`` tells of it."""
+        said = "" if self._proxy is None else self._proxy.describe_end(_PROXY_SECONDS)
+        return f"{why}; {said}" if said else why
 
     def _shake_hands(self) -> None:
         """Connect, exchange keys, and look at the server's."""
@@ -214,7 +222,7 @@ class Connection:
         """Why there is no connection any more, in words."""
         if self.why_lost is None and self.transport is not None:
             error = self.transport.saved_exception
-            self.why_lost = describe_error(error) or "the other side closed it"
+            self.why_lost = self._and_what_the_proxy_says(describe_error(error) or "the other side closed it")
         return f"Connection to {self.target} lost ({self.why_lost or 'closed'})"
 
     # Channels
@@ -315,16 +323,15 @@ class Connection:
 
     def _close_transport(self) -> None:
         transport = self.transport
-        if transport is None:
-            return
-        # Wakes paramiko's thread, which may be waiting for bytes
-        with suppress(OSError, AttributeError, EOFError):
-            transport.sock.shutdown(socket.SHUT_RDWR)
-        with suppress(OSError, EOFError):
-            transport.close()
-        process, self._process = self._process, None
-        if process is not None:
-            end_proxy_command(process)
+        if transport is not None:
+            # Wakes paramiko's thread, which may be waiting for bytes
+            with suppress(OSError, AttributeError, EOFError):
+                transport.sock.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError, EOFError):
+                transport.close()
+        proxy, self._proxy = self._proxy, None
+        if proxy is not None:
+            proxy.end()
 
     def close(self) -> None:
         """Log out; whatever runs on channels of this connection loses them."""

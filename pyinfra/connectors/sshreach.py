@@ -7,17 +7,19 @@ import signal
 import socket
 import time
 from contextlib import suppress
-from typing import Any
 
 import gevent
 from gevent import socket as gevent_socket
+from gevent.socket import wait_read
 
 from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.output import echo
 
 from .localprocess import process_class
 
 # How long a ProxyCommand may take to end
 _END_SECONDS = 1
+_BLOCK_SIZE = 1 << 14
 
 
 class NobodyAnswersError(ConnectError):
@@ -35,31 +37,82 @@ def open_socket(host: str, port: int, timeout: float, bind_address: str | None) 
     return connected
 
 
-def start_proxy_command(command: str) -> tuple[socket.socket, Any]:
-    """A socket to the standard input and output of a ``ProxyCommand``, and its process."""
-    ours, theirs = socket.socketpair()
-    with theirs:
+class ProxyCommand:
+    """A program that stands for the way to a server, until :meth:`end`.
+
+    What it says on standard error, which may be where to log in first, is shown as it comes.
+
+    Args:
+        command: for the shell
+        name: of the server, for what is shown
+    """
+
+    def __init__(self, command: str, name: str) -> None:
+        self._name = name
+        self._last_line = b""
+        self.socket, theirs = socket.socketpair()
+        self._errors, their_errors = os.pipe()
         try:
-            process = process_class()(
+            self._process = process_class()(
                 ["sh", "-c", f"exec {command}"],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
+                stderr=their_errors,
                 start_new_session=True,
             )
         except BaseException:
-            ours.close()
+            self.socket.close()
+            os.close(self._errors)
             raise
-    return ours, process
+        finally:
+            theirs.close()
+            os.close(their_errors)
+        os.set_blocking(self._errors, False)
+        self._reader = gevent.spawn(self._read_errors)
 
+    def _read_errors(self) -> None:
+        """Read to the end, as a program that nobody listens to would wait in the end."""
+        begun = b""
+        while True:
+            wait_read(self._errors)
+            with suppress(BlockingIOError):
+                data = os.read(self._errors, _BLOCK_SIZE)
+                *lines, begun = (begun + data).split(b"\n")
+                begun = begun[-_BLOCK_SIZE:]
+                for line in [*lines, *([] if data else [begun])]:
+                    if line.strip():
+                        self._last_line = line.strip()
+                        echo(f"ProxyCommand of {self._name}: {self._words()}", err=True)
+                if not data:
+                    return
 
-def end_proxy_command(process: Any) -> None:
-    """End a ``ProxyCommand`` and what it started: it is asked to, and killed if it takes its time."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(OSError):
-            os.killpg(process.pid, number)
-        deadline = time.monotonic() + _END_SECONDS
-        while process.poll() is None and time.monotonic() < deadline:
-            gevent.sleep(0.005)
+    def _words(self) -> str:
+        return self._last_line.decode("utf-8", "replace")
+
+    def describe_end(self, seconds: float = 0) -> str:
+        """How it has ended, and its last words; waits ``seconds`` for that. Empty if it is still there and silent."""
+        with gevent.Timeout(seconds, False):
+            while self._process.poll() is None:
+                gevent.sleep(0.005)
+            # What it has left behind may hold its standard error open
+            self._reader.join()
+        code = self._process.poll()
+        if code is None:
+            return f"ProxyCommand says: {self._words()}" if self._last_line else ""
+        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        return f"ProxyCommand ended with {how}" + (f": {self._words()}" if self._last_line else "")
+
+    def end(self) -> None:
+        """End it and what it started: it is asked to, and killed if it takes its time."""
+        # What it says of being ended is of no interest
+        self._reader.kill()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(OSError):
+                os.killpg(self._process.pid, number)
+            deadline = time.monotonic() + _END_SECONDS
+            while self._process.poll() is None and time.monotonic() < deadline:
+                gevent.sleep(0.005)
+        os.close(self._errors)
 
 
 def describe_error(error: BaseException | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -10,9 +11,9 @@ import gevent
 import pytest
 
 from pyinfra.api.exceptions import ConnectError
-from pyinfra.connectors import sshlogin
+from pyinfra.connectors import sshlogin, sshreach
 from pyinfra.connectors.session import _has_foreign_handler
-from pyinfra.connectors.sshreach import end_proxy_command, start_proxy_command
+from pyinfra.connectors.sshreach import ProxyCommand
 from tests.support.sshd import SSHServer, User, start_sshd
 from tests.support.sshhosts import run, ssh_connector, ssh_data
 
@@ -119,10 +120,11 @@ def test_a_proxy_command_is_a_way(sshd: SSHServer, ssh_user: User, write_config:
     connector = ssh_connector(ssh_data(sshd, ssh_user))
     connector.connect()
     assert connector.connection is not None
-    process = connector.connection._process
+    proxy = connector.connection._proxy
+    assert proxy is not None
     assert run(connector, "wc -c", _stdin=b"x" * 1000000) == (True, "1000001", "")
     connector.disconnect()
-    assert process.returncode is not None
+    assert proxy.describe_end().startswith("ProxyCommand ended with ")
 
 
 def test_a_proxy_command_does_not_take_the_exit_codes_of_other_processes(
@@ -137,14 +139,56 @@ def test_a_proxy_command_does_not_take_the_exit_codes_of_other_processes(
 
 
 def test_a_proxy_command_that_takes_its_time_is_killed() -> None:
-    connected, process = start_proxy_command("sh -c 'trap : TERM; while :; do sleep 0.1; done'")
+    proxy = ProxyCommand("sh -c 'trap : TERM; while :; do sleep 0.1; done'", "h")
     gevent.sleep(0.3)
-    end_proxy_command(process)
-    connected.close()
-    assert process.returncode == -signal.SIGKILL
+    proxy.end()
+    proxy.socket.close()
+    assert proxy.describe_end() == f"ProxyCommand ended with signal {signal.SIGKILL:d}"
 
 
-def test_a_proxy_command_that_fails_is_told(sshd: SSHServer, ssh_user: User, write_config: Path) -> None:
-    add(write_config, "Host 127.0.0.1\n ProxyCommand exit 3\n")
-    with pytest.raises(ConnectError, match="Could not connect"):
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("sh -c 'echo first >&2; echo no way >&2; exit 7'", "ProxyCommand ended with exit code 7: no way"),
+        ("sh -c 'printf %s half >&2; exit 7'", "ProxyCommand ended with exit code 7: half"),
+        ("/nonexistent/nc %h %p", "ProxyCommand ended with exit code 127: .*/nonexistent/nc.*not found"),
+        ("sh -c 'kill -9 $$'", "ProxyCommand ended with signal 9"),
+        ("true", "ProxyCommand ended with exit code 0"),
+        ("sh -c 'echo please wait >&2; exec >&- <&- 2>&-; sleep 60'", "ProxyCommand says: please wait"),
+    ],
+)
+def test_a_proxy_command_that_fails_tells_why(
+    sshd: SSHServer, ssh_user: User, write_config: Path, command: str, why: str
+) -> None:
+    add(write_config, f"Host 127.0.0.1\n ProxyCommand {command}\n")
+    with pytest.raises(ConnectError, match=rf"^Could not connect \(127.0.0.1 port {sshd.port}: .*; {why}\)$"):
         ssh_connector(ssh_data(sshd, ssh_user)).connect()
+
+
+def test_a_connection_that_its_proxy_command_has_ended_tells_why(
+    sshd: SSHServer, ssh_user: User, write_config: Path, tmp_path: Path
+) -> None:
+    proxy = "busybox nc %h %p <&3 & read _ < fifo; kill $!; echo no more time >&2; exit 4"
+    os.mkfifo(tmp_path / "fifo")
+    add(write_config, f"Host 127.0.0.1\n ProxyCommand sh -c 'cd {tmp_path}; exec 3<&0; {proxy}'\n")
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    connector.connect()
+    gevent.spawn_later(0.3, (tmp_path / "fifo").write_text, "\n")
+    with pytest.raises(ConnectError, match=r"lost .*; ProxyCommand ended with exit code 4: no more time"):
+        run(connector, "sleep 60")
+    connector.disconnect()
+
+
+def test_what_a_proxy_command_says_is_shown_and_does_not_hold_it_up(
+    sshd: SSHServer, ssh_user: User, write_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(sshreach, "echo", lambda text, **_: shown.append(text))
+    chat = "yes 'log in at https://login.example.com' | head -n 10000 >&2"
+    add(write_config, f'Host 127.0.0.1\n ProxyCommand sh -c "{chat}; exec busybox nc %h %p"\n')
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    connector.connect()
+    assert run(connector, "echo here")[1] == "here"
+    connector.disconnect()
+    name = f"{ssh_user.name}@127.0.0.1:{sshd.port}"
+    assert shown == [f"ProxyCommand of {name}: log in at https://login.example.com"] * 10000
