@@ -15,6 +15,8 @@ import pyinfra
 from pyinfra.api.exceptions import ArgumentTypeError, ConnectorDataTypeError, OperationError
 from pyinfra.version import __version__
 
+from .terminal import Terminal
+
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (OperationError, "Operation error"),
     (ArgumentTypeError, "Argument type error"),
@@ -56,9 +58,10 @@ def user_position(error: BaseException) -> tuple[str, int] | None:
     return position
 
 
-def _echo_error(text: str, file: IO[Any] | None) -> None:
-    head = click.style("--> ", fg="blue")
-    click.echo(f"{head}{text}", err=file is None, file=file)
+def _echo_error(kind: str, text: str, file: IO[Any] | None) -> None:
+    terminal = Terminal(file)
+    line = f"{terminal.style('--> ', fg='blue')}{terminal.style(kind, fg='red', bold=True)}{text}"
+    click.echo(line, err=file is None, file=file)
 
 
 class CliError(click.ClickException):
@@ -66,7 +69,7 @@ class CliError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write it to ``file``, standard error by default."""
-        _echo_error(f"{click.style('pyinfra error', fg='red', bold=True)}: {self.message}", file)
+        _echo_error("pyinfra error", f": {self.message}", file)
 
 
 class WrappedError(click.ClickException):
@@ -81,7 +84,7 @@ class WrappedError(click.ClickException):
         kind = next((kind for error_type, kind in _KINDS if isinstance(self.exception, error_type)), "pyinfra error")
         position = user_position(self.exception)
         where = f" in {shown_path(position[0])} line {position[1]}" if position else ""
-        _echo_error(f"{click.style(kind, fg='red', bold=True)}{where}: {self.message}", file)
+        _echo_error(kind, f"{where}: {self.message}", file)
 
 
 class UnexpectedMixin:
@@ -116,8 +119,7 @@ class UnexpectedExternalError(click.ClickException, UnexpectedMixin):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the name of the file and the traceback from there on."""
-        what = click.style("An exception occurred in", fg="red", bold=True)
-        _echo_error(f"{what}: {shown_path(self.filename)}", file)
+        _echo_error("An exception occurred in", f": {shown_path(self.filename)}", file)
         click.echo(f"\n{self.traceback_text(self.filename)}\n", err=file is None, file=file)
 
 
@@ -130,11 +132,10 @@ class UnexpectedInternalError(click.ClickException, UnexpectedMixin):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the whole traceback, and what to report."""
-        what = click.style("An internal exception occurred", fg="red", bold=True)
-        _echo_error(f"{what}:", file)
+        _echo_error("An internal exception occurred", ":", file)
         click.echo(f"\n{self.traceback_text()}\n", err=file is None, file=file)
         report = "please report it with the above and what pyinfra --support shows"
-        _echo_error(f"This is a bug in pyinfra {__version__}: {report}", file)
+        _echo_error(f"This is a bug in pyinfra {__version__}", f": {report}", file)
 
 
 def unexpected_error(error: Exception) -> UnexpectedExternalError | UnexpectedInternalError:

@@ -28,6 +28,27 @@ def test_no_color_means_no_styles_and_no_live_line(folder: Folder, terminals: li
     assert "\x1b" not in terminal.seen
 
 
+ERRORS = [
+    ("raise SystemError('unexpected')", "An exception occurred in: deploy.py"),
+    (
+        "from pyinfra.api import OperationError\nraise OperationError('oops')",
+        "Operation error in deploy.py line 2: oops",
+    ),
+]
+
+
+@pytest.mark.parametrize("plain", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}])
+@pytest.mark.parametrize(("deploy", "message"), ERRORS)
+def test_errors_are_styled_as_all_else_is(
+    folder: Folder, terminals: list[Terminal], deploy: str, message: str, plain: dict[str, str]
+) -> None:
+    folder.write("deploy.py", deploy)
+    terminals.append(terminal := Terminal(folder, "-y", "@fake", "deploy.py", **plain))
+    assert terminal.end() == 1
+    assert f"--> {message}" in terminal.lines
+    assert ("\x1b" in terminal.seen) == ("\x1b[1m" in terminal.seen) == (not plain)
+
+
 @pytest.mark.parametrize("switch", [{}, {"PYINFRA_PROGRESS": "off"}])
 def test_slow_work_has_a_live_line_unless_it_is_switched_off(
     folder: Folder,
