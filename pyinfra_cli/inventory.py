@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -21,7 +21,7 @@ from pyinfra.connectors.sshconfig import SSHConfigError, load_ssh_config
 from pyinfra.context import ctx_inventory
 
 from .commands import import_if_there
-from .exceptions import CliError, WrappedError, unexpected_error
+from .exceptions import CliError, WrappedError, unexpected_error, user_position
 from .files import execute_file
 from .group_data import load_group_data
 
@@ -172,13 +172,29 @@ def _list_attribute(source: str) -> Listing | None:
     value = getattr(module, attribute)
     if not callable(value):
         return _list_hosts(source, value)
+    return _list_groups(source, _call(source, value))
+
+
+def _call(source: str, function: Callable[..., Any]) -> Any:
+    """What an inventory function returns.
+
+    Raises:
+        CliError: it cannot be called as such functions are, or is no code of the user's, and failed
+    """
     try:
-        made = value()
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise CliError(f"Invalid inventory function {source}: should take no arguments: {error}") from error
+    except ValueError:  # some builtins have no signature
+        pass
+    try:
+        return function()
     except PyinfraError as error:
         raise WrappedError(error) from error
     except Exception as error:
+        if user_position(error) is None:
+            raise CliError(f"Invalid inventory function {source}: {type(error).__name__}: {error}") from error
         raise unexpected_error(error) from error
-    return _list_groups(source, made)
 
 
 def _list_hosts(source: str, value: Any) -> Listing:

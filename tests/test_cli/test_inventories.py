@@ -175,6 +175,28 @@ def test_an_error_in_an_inventory_function_shows_its_file(folder: Folder) -> Non
     assert ended.lines[-2] == "KeyError: 'x'"
 
 
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            "needs",
+            "Invalid inventory function places.needs: should take no arguments: missing a required argument: 'a'",
+        ),
+        ("dir", "should return a dict of groups"),
+        ("iter", "TypeError: iter expected at least 1 argument, got 0"),
+        (
+            "loads",
+            "Invalid inventory function places.loads: should take no arguments: missing a required argument: 's'",
+        ),
+    ],
+)
+def test_a_function_that_is_no_inventory_function_is_named(folder: Folder, function: str, message: str) -> None:
+    folder.write("places.py", "from builtins import dir, iter\nfrom json import loads\ndef needs(a): return {}")
+    ended = folder.run(f"places.{function}", "debug-inventory")
+    assert ended.exit_code == 1
+    assert ended.lines[-1].startswith(f"--> pyinfra error: Invalid inventory function places.{function}: {message}")
+
+
 @pytest.mark.parametrize("source", ["D:/x.py", "no-such-host.invalid", "missing.py", "a:b"])
 def test_a_name_that_is_nothing_gives_a_warning_and_no_hosts(folder: Folder, source: str) -> None:
     ended = folder.run(source, "things.say", "x")
