@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -119,6 +120,19 @@ def test_the_session_imports_only_what_pyinfra_3_10_has(name: str) -> None:
         if member not in PUBLIC_NAMES.get(module, set()):
             strange.append(f"{module}: {member}")
     assert strange == []
+
+
+def test_openssh_asks_people_without_what_pyinfra_3_10_lacks() -> None:
+    program = textwrap.dedent("""
+        import importlib
+        import pyinfra.api.output
+        import pyinfra.connectors.opensshlogin as module
+        del pyinfra.api.output.paused
+        with importlib.reload(module).paused():
+            print("asked")
+    """)
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == ("asked\n", "")
 
 
 def test_no_file_is_longer_than_one_can_hold_in_the_head() -> None:
