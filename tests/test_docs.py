@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
 
+from pyinfra import facts, operations
 from tests.support.environment import can_install, make_environment
+from tests.support.page import examples
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -95,7 +100,8 @@ def test_options_of_pyinfra_on_the_pages_exist() -> None:
     for page in [*PAGES, ROOT / "README.md"]:
         for block in re.findall(r"^```(?:sh|console)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
             for line in block.splitlines():
-                words = line.partition("#")[0].partition(" exec -- ")[0].split()
+                unquoted = re.sub("'[^']*'", "''", line)
+                words = unquoted.partition("#")[0].partition(" exec -- ")[0].split()
                 is_pyinfra = "pyinfra" in [word.rpartition("/")[2] for word in words[:2]]
                 options = {word.partition("=")[0] for word in words if word.startswith("-")} if is_pyinfra else set()
                 assert options <= known, f"{page.name}: {line}"
@@ -140,3 +146,33 @@ def test_the_page_says_which_rules_its_connector_without_a_session_breaks(tmp_pa
         by_verdict.setdefault(outcome["verdict"], []).append(outcome["rule"])
     assert sorted(by_verdict["broken"]) == sorted(told)
     assert len(by_verdict["held"]) > 60
+
+
+def test_each_connector_has_an_example_on_its_page_that_a_test_runs() -> None:
+    connectors = {entry_point.name for entry_point in entry_points(group="pyinfra.connectors") if is_own(entry_point)}
+    assert examples().keys() == connectors
+    tests = [path.read_text() for path in (ROOT / "tests" / "test_connectors").glob("test_*.py")]
+    for connector in connectors:
+        assert any("run_examples(" in text and f'"{connector}"' in text for text in tests), connector
+
+
+def is_own(entry_point: EntryPoint) -> bool:
+    """Whether a connector is one that comes with pyinfra."""
+    return entry_point.value.startswith("pyinfra.connectors.")
+
+
+def test_operations_and_facts_in_commands_on_the_pages_exist() -> None:
+    kinds = [
+        (import_module(f"{section.__name__}.{module.name}"), module.name)
+        for section in (operations, facts)
+        for module in pkgutil.iter_modules(section.__path__)
+    ]
+    known = {f"{name}.{member}" for module, name in kinds for member in vars(module)}
+    for page in [*PAGES, ROOT / "README.md"]:
+        commands = [line for block in blocks_of(page) for line in block.text.splitlines()]
+        commands += [" ".join(code.split()) for code in re.findall(r"`+([^`]+)`+", page.read_text())]
+        for command in commands:
+            if re.match(r"(\$ )?(\S*/)?pyinfra ", command):
+                words = re.findall(r"(?<= )[a-z]+\.[A-Za-z]\w*(?= |$)", command.partition(" exec -- ")[0])
+                named = {word for word in words if not word.endswith((".py", ".ini", ".json"))}
+                assert named <= known, f"{page.name}: {command}"

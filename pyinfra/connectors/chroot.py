@@ -51,7 +51,8 @@ class ChrootConnector(SessionConnector):
     Nothing is mounted there: who needs ``/proc`` or ``/dev`` mounts them before, or uses ``@nspawn``. Of this machine's
     environment nothing is handed on.
 
-    For example ``pyinfra @chroot/srv/tree apt.packages curl``, in a tree that ``debootstrap stable /srv/tree`` made.
+    For example ``pyinfra @chroot/srv/tree server.shell "apt-get install --yes curl"``, in a tree that
+    ``debootstrap stable /srv/tree`` made.
     """
 
     data_cls = ChrootData

@@ -67,7 +67,7 @@ class DockerConnector(SessionConnector):
       ``label_role=web``, with ``_`` in place of each ``/``.
 
     All that Docker's command line needs to know, such as ``DOCKER_HOST`` or a context, it gets from the environment.
-    For example ``pyinfra @docker/debian:12 apt.packages curl update=true``.
+    For example ``pyinfra @docker/debian:12 files.line /etc/motd line=welcome``.
     """
 
     program = "docker"
@@ -384,7 +384,7 @@ def _refuse_what_prevents_an_image(arguments: list[str]) -> None:
 class PodmanConnector(DockerConnector):
     """The same with this machine's Podman: ``@podman/CONTAINER``, ``@podman/IMAGE`` or ``@podman``.
 
-    For example ``pyinfra @podman/debian:12 apt.packages curl update=true``.
+    For example ``pyinfra @podman/debian:12 files.line /etc/motd line=welcome``.
     """
 
     program = "podman"

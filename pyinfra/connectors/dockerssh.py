@@ -122,7 +122,7 @@ class DockerSSHConnector(DockerConnector):
     names is committed and removed at the end as if it had been made of an image, unless nothing was run in it but
     facts. The data of ``@ssh`` say how to log in. The containers of one host share its log-in.
 
-    For example ``pyinfra @dockerssh/build.example.com:debian:12 apt.packages curl update=true``.
+    For example ``pyinfra @dockerssh/build.example.com:debian:12 files.line /etc/motd line=welcome``.
     """
 
     data_cls = DockerSSHData
@@ -229,7 +229,7 @@ class DockerSSHConnector(DockerConnector):
 class PodmanSSHConnector(DockerSSHConnector):
     """The same with the host's Podman: ``@podmanssh/HOST:CONTAINER``, ``@podmanssh/HOST:IMAGE``.
 
-    For example ``pyinfra @podmanssh/build.example.com:debian:12 apt.packages curl update=true``.
+    For example ``pyinfra @podmanssh/build.example.com:debian:12 files.line /etc/motd line=welcome``.
     """
 
     program = "podman"

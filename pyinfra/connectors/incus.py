@@ -223,7 +223,7 @@ class IncusConnector(InstanceConnector):
     """Run in an instance of Incus: ``@incus/NAME``, ``@incus/REMOTE:NAME``, ``@incus/REMOTE:PROJECT/NAME``.
 
     ``@incus/REMOTE:`` is all instances that run on a remote, ``@incus`` those on every remote, in the groups
-    ``project_P``, ``profile_P`` and ``remote_R``. For example ``pyinfra @incus/web apt.packages nginx``.
+    ``project_P``, ``profile_P`` and ``remote_R``. For example ``pyinfra @incus/web fact server.Hostname``.
     """
 
     program = "incus"
@@ -248,7 +248,7 @@ class LXDConnector(InstanceConnector):
     """Run in an instance of LXD: ``@lxd/NAME``, ``@lxd/REMOTE:NAME``, ``@lxd/REMOTE:PROJECT/NAME``.
 
     ``@lxd/REMOTE:`` is all instances that run on a remote, ``@lxd`` those on every remote, in the groups ``project_P``,
-    ``profile_P`` and ``remote_R``. For example ``pyinfra @lxd/web apt.packages nginx``.
+    ``profile_P`` and ``remote_R``. For example ``pyinfra @lxd/web fact server.Hostname``.
     """
 
     program = "lxc"

@@ -83,7 +83,8 @@ class NspawnConnector(SessionConnector):
     - A name without one is a machine that ``machinectl list`` shows. It goes on running at the end.
 
     Each shell enters the namespaces with ``nsenter``. Needs root. For example
-    ``pyinfra @nspawn/srv/tree apt.packages curl``, in a tree that ``debootstrap stable /srv/tree`` has made.
+    ``pyinfra @nspawn/srv/tree server.shell "apt-get install --yes curl"``, in a tree that
+    ``debootstrap stable /srv/tree`` has made.
     """
 
     data_cls = NspawnData

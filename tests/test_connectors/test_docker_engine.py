@@ -17,6 +17,7 @@ from pyinfra.testing.contract import ConnectorContract
 from tests.support.commandline import Folder
 from tests.support.dockerd import IMAGE, DockerEngine, engine_in_use
 from tests.support.hosts import connected_host
+from tests.support.page import run_examples, stand_in
 from tests.support.run import connected_run
 from tests.test_connectors.test_docker import run_until_disconnected
 
@@ -260,3 +261,36 @@ def test_what_runs_in_a_container_is_gone_after_a_disconnection(docker: DockerEn
     while len(docker.run("top", name).splitlines()) > 2:
         assert time.monotonic() < deadline, docker.run("top", name)
         time.sleep(0.1)
+
+
+@pytest.fixture
+def reader(docker: DockerEngine, tmp_path: Path) -> Iterator[Path]:
+    """The working directory of somebody who has containers, and an image that pretends to be a system."""
+    (tmp_path / "group_data").mkdir()
+    (tmp_path / "group_data" / "all.py").write_text("docker_network = 'host'\n")
+    labels = {"role": "web", "com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
+    name = docker.start_container(*(word for item in labels.items() for word in ("--label", "=".join(item))))
+    docker.run("exec", name, "sh", "-c", "echo 'echo $* > /installed' > /bin/apt-get; chmod +x /bin/apt-get")
+    docker.run("commit", name, "debian:12")
+    stand_in(tmp_path / "bin", "podman", 'exec docker "$@"')
+    yield tmp_path
+    docker.run("rmi", "debian:12")
+
+
+@pytest.mark.parametrize(
+    ("connector", "path", "content"),
+    [("docker", "/installed", "install --yes curl"), ("podman", "/etc/motd", "welcome"), ("compose", "", "")],
+)
+def test_the_examples_on_the_page_run(
+    docker: DockerEngine, reader: Path, monkeypatch: pytest.MonkeyPatch, connector: str, path: str, content: str
+) -> None:
+    monkeypatch.setenv("PATH", str(reader / "bin"), prepend=":")
+    before = docker.containers()
+    said = run_examples(connector, reader)
+    assert docker.containers() == before
+    if path:
+        image = said.partition("docker build complete, image ID: ")[2].split()[0]
+        assert docker.run("run", "--rm", "--network", "host", image, "cat", path) == content
+        docker.run("rmi", image)
+    else:
+        assert "[@compose/shop/web/1]" in said

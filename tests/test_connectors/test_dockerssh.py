@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pyinfra.testing.contract import ConnectorContract
 from pyinfra.testing.target import listening
 from tests.support.dockerd import IMAGE, DockerEngine
 from tests.support.hosts import connected_host, made_connector
+from tests.support.page import run_examples, stand_in
 from tests.support.sshd import SSHServer, can_run_sshd, start_sshd
 from tests.test_connectors.test_docker_engine import NOT_IN_A_CONTAINER
 
@@ -263,3 +265,29 @@ def test_files_reach_the_container(remote: Remote, container: str, tmp_path: Pat
         assert host.put_file(__file__, "/tmp/a copy")
         assert host.get_file("/tmp/a copy", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == Path(__file__).read_bytes()
+
+
+@pytest.mark.parametrize("connector", ["dockerssh", "podmanssh"])
+def test_the_example_on_the_page_runs(
+    docker: DockerEngine, connector: str, ssh_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not can_run_sshd():
+        pytest.skip("needs root and OpenSSH's server")
+    remote = Remote(docker, PermitUserEnvironment="yes")
+    (user,) = remote.server.users
+    try:
+        stand_in(user.home / "bin", "podman", 'exec docker "$@"')
+        (user.home / ".ssh" / "environment").write_text(f"PATH={user.home}/bin:{os.environ['PATH']}\n")
+        (ssh_home / ".ssh" / "config").write_text(
+            f"Host build.example.com\nHostName {remote.server.addresses[0]}\nPort {remote.server.port}\n"
+            f"User {user.name}\nIdentityFile {user.key}\n"
+        )
+        (tmp_path / "group_data").mkdir()
+        (tmp_path / "group_data" / "all.py").write_text("docker_network = 'host'\n")
+        docker.run("tag", IMAGE, "debian:12")
+        said = run_examples(connector, tmp_path)
+    finally:
+        remote.server.close()
+    image = said.partition("docker build complete, image ID: ")[2].split()[0]
+    assert docker.run("run", "--rm", "--network", "host", image, "cat", "/etc/motd") == "welcome"
+    docker.run("rmi", image, "debian:12")

@@ -22,6 +22,7 @@ from pyinfra.testing.contract import ConnectorContract
 from ..support.commandline import Folder
 from ..support.hosts import connected_host, made_connector, why_not
 from ..support.lxd import LXDServer, can_run_lxd, start_lxd
+from ..support.page import run_examples, stand_in
 from .test_chroot import WITHOUT_TOOLS
 from .test_session_shells import run
 
@@ -291,6 +292,29 @@ def test_signals_to_its_own_process_group_do_not_leave_the_instance() -> None:
     with connected_host("@lxd/web") as host:
         assert not run(host, "kill 0; sleep 5", _shell_executable=None)[0]
         assert run(host, "echo here")[1].stdout == "here"
+
+
+@pytest.mark.parametrize("connector", ["lxd", "incus"])
+def test_the_examples_on_the_page_run(
+    lxd: LXDServer, connector: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(lxd.root_of("web") / "bin", "apt-get", 'echo "$@" > /root/installed')
+    stand_in(tmp_path / "bin", "incus", 'exec lxc "$@"')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    if connector == "lxd":
+        lxd.add_instance("db", project="shop")
+        lxd.run("remote", "add", "far", f"unix://{lxd.folder}/lxd/unix.socket")
+    try:
+        said = run_examples(connector, tmp_path)
+    finally:
+        if connector == "lxd":
+            lxd.run("delete", "--force", "--project", "shop", "db")
+            lxd.run("remote", "remove", "far")
+    if connector == "incus":
+        assert (lxd.root_of("web") / "root" / "installed").read_text() == "install --yes nginx\n"
+    else:
+        assert "[@lxd/far:shop/db] Success" in said
+        assert "[@lxd/web]" in said
 
 
 @pytest.mark.usefixtures("lxd")
