@@ -134,19 +134,12 @@ class OpenSSHConnector(SessionConnector):
         if is_crowded or not self._has_shell:
             pipe = ProcessPipe(argv, terminal)
         else:
-            pipe = Session(argv, terminal, self._make_room)
+            room = self._connected().make_room()
+            pipe = Session(argv, terminal, lambda: next(room, False))
         if is_crowded:
             see_accepted(pipe)
         self._pipes.append(pipe)
         return PatientPipe(pipe) if terminal and self._has_shell else pipe
-
-    def _make_room(self) -> None:
-        """The server allows no more sessions: close those that wait for a command, and open none ahead any more."""
-        if self.session is not None:
-            self.session._opens_ahead = False
-        for pipe in self._pipes:
-            if isinstance(pipe, Session) and pipe.is_idle:
-                pipe.close()
 
     def _shared_ssh(self) -> list[str]:
         """``ssh`` over the shared connection, or not at all."""

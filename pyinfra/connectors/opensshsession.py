@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -26,7 +27,7 @@ class Session:
     before the shell has spoken is kept to be sent again: the first two lines, and what follows waits.
     """
 
-    def __init__(self, argv: Sequence[str], terminal: bool, make_room: Callable[[], None]) -> None:
+    def __init__(self, argv: Sequence[str], terminal: bool, make_room: Callable[[], Any]) -> None:
         self._argv = argv
         self._make_room = make_room
         self._terminal = terminal
@@ -36,11 +37,6 @@ class Session:
         self._said: list[tuple[int, bytes]] = []
         self._closes_input = self._is_closed = False
         self._give_up = time.monotonic() + _REFUSED_SECONDS
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing but its mark was sent to the shell, and nobody has listened to it."""
-        return len(self._sent) == 1 and not self._heard.is_set() and not self._terminal
 
     def send(self, data: bytes) -> None:
         if not self._heard.is_set() and len(self._sent) < 2:

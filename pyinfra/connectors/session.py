@@ -66,6 +66,8 @@ _SENT_AT_ONCE = 1 << 14
 # How long what kills a command may itself take, and how long a shell that has answered may take to end
 _KILL_SECONDS = 10
 _END_SECONDS = 1
+# How long a shell that has answered usually takes at most
+_USUAL_END_SECONDS = 0.05
 
 
 def _not_killed(_pid: int) -> list[str]:
@@ -844,25 +846,52 @@ class ShellSession:
         raise ConnectError(self._explain(why, shell.noise.text()[:500]))
 
     def _open(self) -> _Shell:
+        return self._started(lambda: self.opened(self._open_pipe))
+
+    @staticmethod
+    def _started(open_pipe: Callable[[], Pipe]) -> _Shell:
         mark = secrets.token_hex(8).encode()
         try:
-            try:
-                pipe = self._open_pipe()
-            except (ConnectError, OSError):
-                # There may be as many channels open as the target allows: some may only serve background processes
-                if not self._ending:
-                    raise
-                self._forget(next(iter(self._ending)))
-                pipe = self._open_pipe()
+            pipe = open_pipe()
             with suppress(OSError):  # it is the listener who finds out what has happened
                 pipe.send(mark + b"\n")
         except OSError as error:
             raise ConnectError(f"Cannot open a shell: {error}") from error
         return _Shell(pipe, mark)
 
+    def opened(self, open_pipe: Callable[[], Pipe]) -> Pipe:
+        """A pipe, for which room is made on a target that allows no more of them."""
+        room = self.make_room()
+        while True:
+            try:
+                return open_pipe()
+            except (ConnectError, OSError):
+                if not next(room, False):
+                    raise
+
+    def make_room(self) -> Iterator[bool]:
+        """Close what only waits, one after the other, so that the target may allow another pipe; ``True`` each time.
+
+        Nothing is opened ahead any more.
+        """
+        self._opens_ahead = False
+        if self._ahead is not None or self._spare is not None:
+            self._close_spares()
+            yield True
+        if self._ending:
+            gevent.sleep(_USUAL_END_SECONDS)
+            yield True
+        if self._fact_shell is not None:
+            self._close_fact_shell()
+            yield True
+        # These may serve processes in the background
+        while self._ending:
+            self._forget(next(iter(self._ending)))
+            yield True
+
     def _open_ahead(self) -> _Shell | None:
         try:
-            return self._open()
+            return self._started(self._open_pipe)
         except ConnectError:
             self._opens_ahead = False
             return None
@@ -907,9 +936,7 @@ class ShellSession:
         for shell in list(self._ending):
             self._forget(shell)
         self._close_spares()
-        if self._fact_shell is not None:
-            self._fact_shell.pipe.close()
-            self._fact_shell = None
+        self._close_fact_shell()
 
     def _close_spares(self) -> None:
         if self._ahead is not None:
@@ -917,6 +944,12 @@ class ShellSession:
         if self._spare is not None:
             self._spare.pipe.close()
             self._spare = None
+
+    def _close_fact_shell(self) -> None:
+        """Close the shell that waits for facts, if it is there and answers none."""
+        if self._fact_shell is not None:
+            self._fact_shell.pipe.close()
+            self._fact_shell = None
 
     # Commands
 
@@ -1020,8 +1053,9 @@ class ShellSession:
                 if not shell.listen(deadline):
                     break
         except TimeoutError:
-            self._kill(shell)
-            raise TimeoutError(f"Command timed out after {seconds}s") from None
+            error = self._kill(shell)
+            left = f"; what it started may still run: {error}" if error else ""
+            raise TimeoutError(f"Command timed out after {seconds}s{left}") from None
         except BaseException:
             # Who stops waiting for a command wants it ended; the killing is not to be cut short as the waiting was
             self._killers.spawn(self._kill, shell)
@@ -1047,17 +1081,24 @@ class ShellSession:
                 raise ConnectError(f"The connection broke while a command was running: {error}") from error
         return _exit_code(status or 128 + signal.SIGKILL)
 
-    def _kill(self, shell: _Shell) -> None:
-        """End what a shell runs, from other shells, and the shell; unless that is being done already."""
+    def _kill(self, shell: _Shell) -> Exception | None:
+        """End what a shell runs, from other shells, and the shell; unless that is being done already.
+
+        Returns why that was not possible, if so.
+        """
         if shell not in self._running:
-            return
+            return None
         killing = self._running.pop(shell)
         shell.killed = True
+        failure: Exception | None = None
         if killing is not None and shell.pid:
-            with suppress(ConnectError, OSError, TimeoutError):
+            try:
                 for line in killing(shell.pid):
                     self.run(line, Reply(), seconds=_KILL_SECONDS, killing=_not_killed)
+            except (ConnectError, OSError) as error:
+                failure = error
         shell.pipe.close()
+        return failure
 
     def kill_running(self) -> None:
         """End all commands that are running."""
@@ -1501,7 +1542,7 @@ class SessionConnector(BaseConnector):
     def _start_program(self, argv: Sequence[str], **how: bool) -> Pipe:
         """A pipe to a program of its own."""
         try:
-            return self.open_pipe(argv, **how)
+            return self._connected().opened(lambda: self.open_pipe(argv, **how))
         except OSError as error:
             raise ConnectError(f"Cannot run {argv[0]}: {error}") from error
 

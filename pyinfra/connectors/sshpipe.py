@@ -243,7 +243,7 @@ class ChannelPipe:
         """
         self._make_command = make_command
 
-    def _request(self, kind: str, *values: str | int) -> None:
+    def _request(self, kind: str, *values: str | int, wants_answer: bool = True) -> None:
         """Send a channel request without waiting for the answer, which would take a round trip."""
         from paramiko import Message
         from paramiko.common import cMSG_CHANNEL_REQUEST
@@ -253,7 +253,7 @@ class ChannelPipe:
         message.add_int(self._channel.remote_chanid)
         message.add_string(kind)
         # A refusal closes the channel
-        message.add_boolean(True)
+        message.add_boolean(wants_answer)
         for value in values:
             if isinstance(value, int):
                 message.add_int(value)
@@ -378,9 +378,14 @@ class ChannelPipe:
             self._output.wait()
 
     def close(self) -> None:
-        """Let go of the channel at once."""
+        """Let go of the channel at once; the server is asked to kill a program that still runs, and its group.
+
+        Servers of OpenSSH 7.9 and newer can. Where one allows a single session, nothing else ends a program.
+        """
         was_closed, self._is_closed = self._is_closed, True
         with suppress(Exception):
+            if not (was_closed or self._status_is_known() or self._make_command):
+                self._request("signal", "KILL", wants_answer=False)
             # Closing sends two small packets, if there is still a connection
             self._in_thread_if_slow(0, self._channel.close)
         self._output.close()

@@ -515,16 +515,32 @@ def test_sessions_that_the_server_refuses_are_told_apart_from_a_lost_connection(
 
 
 @pytest.mark.usefixtures("server")
-def test_a_server_may_allow_two_sessions() -> None:
-    limited = start_sshd(MaxSessions="2")
+@pytest.mark.parametrize(("sessions", "rounds"), [("2", 20), ("1", 3)])
+def test_a_server_may_allow_few_sessions(sessions: str, rounds: int) -> None:
+    limited = start_sshd(MaxSessions=sessions)
     try:
         other = limited.add_user()
         with connected_host("@openssh/web", **login(limited, other)) as host:
-            for number in range(20):
+            for number in range(rounds):
                 assert host.connector.run_fact_commands([(f"echo {number}", {})])[0][1].stdout == str(number)
                 assert run(host, "cat", _stdin=f"{number}")[1].stdout == str(number)
                 assert run(host, "test -t 0 && echo terminal", _get_pty=True)[1].stdout == "terminal"
         assert count_logins(limited, other) == 1
+    finally:
+        limited.close()
+
+
+@pytest.mark.usefixtures("server")
+def test_a_command_that_takes_too_long_is_ended_where_the_server_allows_two_sessions() -> None:
+    limited = start_sshd(MaxSessions="2")
+    seconds = f"6{os.getpid() % 10000:04}.25"
+    try:
+        other = limited.add_user()
+        with connected_host("@openssh/web", **login(limited, other)) as host:
+            host.connector.run_fact_commands([("echo fact", {})])
+            with pytest.raises(TimeoutError, match=r"^Command timed out after 1s$"):
+                run(host, f"sleep {seconds}", _timeout=1)
+            assert run(host, f"pgrep -fx 'sleep {seconds}'", _success_exit_codes=[1])[0]
     finally:
         limited.close()
 

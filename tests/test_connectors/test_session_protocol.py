@@ -173,6 +173,42 @@ def test_where_no_more_channels_are_to_be_had_nothing_is_opened_ahead() -> None:
     assert target.commands == [b"cpone", b"cptwo", b"cpthree"]
 
 
+def test_where_one_channel_is_to_be_had_facts_and_commands_take_turns() -> None:
+    target = Target(good, limit=1)
+    session = session_on(target)
+    for number in range(3):
+        assert session.ask([f"fact {number}"], [Reply()]) == [3]
+        assert session.run(f"command {number}", Reply()) == 3
+    assert len(target.commands) == 6
+    session.close()
+    assert all(pipe.closed for pipe in target.pipes)
+
+
+def deaf(pipe: FakePipe, line: bytes) -> None:
+    """A shell that answers with the command and status 3, but to one command it does not."""
+    if line != b"cpdeaf":
+        good(pipe, line)
+
+
+def test_the_shell_of_facts_makes_room_for_what_kills_a_command() -> None:
+    target = Target(deaf, limit=2)
+    session = session_on(target)
+    session.ask(["fact"], [Reply()])
+    with pytest.raises(TimeoutError, match=r"^Command timed out after 0\.1s$"):
+        session.run("deaf", Reply(), seconds=0.1, killing=lambda pid: [f"kill {pid}", "again"])
+    assert target.commands == [b"fpfact", b"cpdeaf", b"cpkill 77", b"cpagain"]
+    assert session.ask(["fact"], [Reply()]) == [3]
+    assert session.run("one", Reply()) == 3
+
+
+def test_a_command_that_cannot_be_ended_is_told() -> None:
+    target = Target(deaf, limit=1)
+    session = session_on(target)
+    with pytest.raises(TimeoutError, match=r"after 0\.1s; what it started may still run: .*no more channels"):
+        session.run("deaf", Reply(), seconds=0.1, killing=lambda pid: ["kill"])
+    assert target.commands == [b"cpdeaf"]
+
+
 @pytest.mark.parametrize("status", [None, 0, 255])
 def test_a_connection_that_breaks_fails_the_command_which_is_sent_once(status: int | None) -> None:
     def shell(pipe: FakePipe, line: bytes) -> None:

@@ -20,7 +20,7 @@ from pyinfra.connectors.sshpipe import Bell
 from pyinfra.connectors.sshtarget import Target
 from tests.support.delayproxy import DelayProxy
 from tests.support.run import connected_run
-from tests.support.sshd import SSHServer, User
+from tests.support.sshd import SSHServer, User, start_sshd
 from tests.support.sshhosts import run, ssh_connector, ssh_data
 
 pytestmark = pytest.mark.usefixtures("ssh_home")
@@ -196,3 +196,24 @@ def test_input_that_nobody_reads_does_not_cost_the_connection(sshd: SSHServer, s
     with connected_run("@ssh/x", ssh_data(sshd, ssh_user)) as run:
         for _ in range(150):
             assert run.host.run_shell_command(StringCommand("true"), _stdin="a line\n" * 150_000)[0]
+
+
+@pytest.mark.parametrize("sessions", ["2", "1"])
+def test_a_server_may_allow_few_sessions(sshd: SSHServer, sessions: str) -> None:
+    limited = start_sshd(MaxSessions=sessions)
+    seconds = f"6{os.getpid() % 10000:04}.75"
+    try:
+        user = limited.add_user()
+        connector = ssh_connector(ssh_data(limited, user, ssh_strict_host_key_checking="no"))
+        connector.connect()
+        for number in range(3):
+            assert connector.run_fact_commands([(StringCommand(f"echo {number}"), {})])[0][1].stdout == str(number)
+            assert run(connector, "cat", _stdin=f"{number}") == (True, str(number), "")
+            assert run(connector, "test -t 0 && echo terminal", _get_pty=True)[1] == "terminal"
+        connector.run_fact_commands([(StringCommand("echo fact"), {})])
+        with pytest.raises(TimeoutError, match="Command timed out after 1s"):
+            run(connector, f"sleep {seconds}; sleep {seconds}", _timeout=1)
+        assert run(connector, f"pgrep -fx 'sleep {seconds}'", _success_exit_codes=[1]) == (True, "", "")
+        connector.disconnect()
+    finally:
+        limited.close()
