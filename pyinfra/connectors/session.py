@@ -865,8 +865,9 @@ class ShellSession:
         while True:
             try:
                 return open_pipe()
-            except (ConnectError, OSError):
-                if not next(room, False):
+            except (ConnectError, OSError) as error:
+                is_too_long = isinstance(error, OSError) and error.errno == errno.E2BIG
+                if is_too_long or not next(room, False):
                     raise
 
     def make_room(self) -> Iterator[bool]:
@@ -1029,6 +1030,10 @@ class ShellSession:
                 leaving.kill()
         status = pipe.exit_status()
         pipe.close()
+        if mark and shell.pid is None:
+            # There was no shell to run the command, and this is why
+            for line in shell.noise.lines:
+                reply.out(line.line.encode())
         if shell.pid == 0:
             raise OSError("_get_pty: this connector has no terminal to give on the target")
         if status is None and shell.killed:
@@ -1540,10 +1545,15 @@ class SessionConnector(BaseConnector):
         return session.run_program(pipe, reply, mark.encode(), True, in_sudo, write, None, seconds, killing)
 
     def _start_program(self, argv: Sequence[str], **how: bool) -> Pipe:
-        """A pipe to a program of its own."""
+        """A pipe to a program of its own; ``OSError`` if the command is too long for that."""
         try:
             return self._connected().opened(lambda: self.open_pipe(argv, **how))
         except OSError as error:
+            if error.errno == errno.E2BIG:
+                raise OSError(
+                    "The command is too long to be an argument, as it is in a terminal (_get_pty) and where there is "
+                    "no shell: put what is long into a file"
+                ) from error
             raise ConnectError(f"Cannot run {argv[0]}: {error}") from error
 
     def _killing(self, arguments: Any) -> Killing:

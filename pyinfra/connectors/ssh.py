@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -74,6 +76,9 @@ _SSH_META = {
     ),
 }
 
+# OpenSSH's server ends the connection over a packet of more than 256 KB
+_LONGEST_COMMAND = (1 << 18) - (1 << 10)
+
 # How a shell gets the mark that it sets between outputs
 _READ_MARK = "IFS= read -r _m; "
 
@@ -108,6 +113,9 @@ class SSHConnector(SessionConnector):
         """A channel on which ``argv`` runs."""
         if self.connection is None:
             raise ConnectError("Not connected")
+        command = argv[0] if len(argv) == 1 else shlex.join(argv)
+        if len(command.encode("utf-8", "surrogateescape")) > _LONGEST_COMMAND:
+            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
         pipe = self.connection.open_pipe(terminal)
         if argv[-1] == BOOT:
             # The shell is told its mark in the command that starts it: a round trip less for each
@@ -115,7 +123,7 @@ class SSHConnector(SessionConnector):
                 lambda mark: shlex.join([*argv[:-1], BOOT.replace(_READ_MARK, f"_m={shlex.quote(mark)}; ", 1)])
             )
         else:
-            pipe.start(argv[0] if len(argv) == 1 else shlex.join(argv))
+            pipe.start(command)
         return pipe
 
     # Connecting

@@ -262,6 +262,15 @@ def test_the_death_of_a_shell_whose_children_hold_the_pipe_is_noticed(host: Host
     os.kill(int(output.stdout), signal.SIGKILL)
 
 
+def test_a_command_that_is_too_long_for_a_terminal_fails_alone(host: Host) -> None:
+    works(host)
+    shells = host.connector.session._fact_shell, host.connector.session._ahead
+    with pytest.raises(OSError, match="The command is too long to be an argument, as it is in a terminal"):
+        run(host, f"true {'x' * 200_000}", _get_pty=True)
+    assert (host.connector.session._fact_shell, host.connector.session._ahead) == shells
+    works(host)
+
+
 def test_a_batch_of_facts_is_answered_in_order(host: Host) -> None:
     answers = ask(host, *[f"echo {number}; echo e{number} >&2; exit {number % 3}" for number in range(60)])
     assert [sorted(output.output_lines) for _, output in answers] == [[f"{n}", f"e{n}"] for n in range(60)]

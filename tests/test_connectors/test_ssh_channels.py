@@ -217,3 +217,14 @@ def test_a_server_may_allow_few_sessions(sshd: SSHServer, sessions: str) -> None
         connector.disconnect()
     finally:
         limited.close()
+
+
+def test_a_command_that_is_too_long_for_a_terminal_fails_alone(sshd: SSHServer, ssh_user: User) -> None:
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    connector.connect()
+    # The server hands it on and the log-in shell cannot be started with it, or would end the connection over it
+    assert run(connector, f"true {'x' * 200_000}", _get_pty=True) == (False, "/bin/sh: Argument list too long", "")
+    with pytest.raises(OSError, match="The command is too long to be an argument"):
+        run(connector, f"true {'x' * 300_000}", _get_pty=True)
+    assert run(connector, "echo on") == (True, "on", "")
+    connector.disconnect()
