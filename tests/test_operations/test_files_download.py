@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra.api import MaskString, OperationError
+from pyinfra.api import MaskString, OperationError, OperationTypeError
 from pyinfra.operations import files
 from tests.support.names import AWKWARD_NAMES, nothing_to_do, settles
 from tests.support.run import Run, connected_run
@@ -116,6 +116,28 @@ def test_a_file_with_another_hash_is_downloaded_again(run: Run, server: Server, 
         run.op(files.download, **arguments, sha1sum=hashlib.sha1(b"other").hexdigest())
     last = list(run.state.ops[run.host].values())[-1].operation_meta
     assert last.stdout_lines == ["SHA1 did not match!"]
+
+
+def test_a_hash_that_is_no_text_is_an_error(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(OperationTypeError, match="`sha256sum` must be text, not 0"):
+        run.op(files.download, src="http://127.0.0.1/it", dest=str(tmp_path / "it"), sha256sum=0)
+
+
+@pytest.mark.parametrize("before", [b"what was there", None])
+def test_a_download_with_another_hash_takes_no_file_s_place(
+    run: Run, server: Server, tmp_path: Path, before: bytes | None
+) -> None:
+    dest, folder = tmp_path / "it", tmp_path / "folder"
+    folder.mkdir()
+    if before is not None:
+        dest.write_bytes(before)
+    sums = {"sha256sum": hashlib.sha256(CONTENT).hexdigest(), "md5sum": "0" * 32}
+    with pytest.raises(AssertionError, match="No hosts remaining"):
+        run.op(files.download, src=f"{server.url}/it", dest=str(dest), force=True, temp_dir=str(folder), **sums)
+    (failure,) = run.state.failures
+    assert failure.stderr_lines == ("MD5 did not match: the download has taken no file's place",)
+    assert (dest.read_bytes() if dest.exists() else None) == before
+    assert list(folder.iterdir()) == []
 
 
 def test_an_old_file_is_downloaded_again_if_asked_to(run: Run, server: Server, tmp_path: Path) -> None:

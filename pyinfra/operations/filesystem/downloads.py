@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyinfra import host
-from pyinfra.api import OperationError, QuoteString, StringCommand, operation
+from pyinfra.api import OperationError, OperationTypeError, QuoteString, StringCommand, operation
 from pyinfra.api.command import QuotePath
 from pyinfra.api.hiddenvalue import reveal, shown
+from pyinfra.connectors.util import OutputLine
 from pyinfra.facts.files import File, HashFileFactBase, Md5File, Sha1File, Sha256File, Sha384File
 from pyinfra.facts.server import Date, Which
 
 from . import Commands, of_files
 from .paths import Attributes, Steps, remote_path, report_no_change
+
+if TYPE_CHECKING:
+    from pyinfra.api.arguments import ConnectorArguments
+    from pyinfra.api.host import Host
+    from pyinfra.api.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,10 @@ def _checksums(sha1: str | None, sha256: str | None, sha384: str | None, md5: st
         ("SHA384", Sha384File, sha384),
         ("MD5", Md5File, md5),
     )
+    for name, _, value in given:
+        # The command line takes digits for a number, and one of zeros for none
+        if value is not None and not isinstance(value, str):
+            raise OperationTypeError(f"`{name.lower()}sum` must be text, not {value!r}")
     return [_Checksum(name, fact, value.strip().lower()) for name, fact, value in given if value]
 
 
@@ -117,6 +127,43 @@ class _Request:
             yield QuoteString(StringCommand(name, ": ", value, _separator=""))
 
 
+class _VerifiedDownload(StringCommand):
+    """A command that downloads to a temporary file, and fails unless that has the hashes that it should have.
+
+    So what is at the destination is there until the right file takes its place.
+    """
+
+    def __init__(self, command: StringCommand, temporary: str, sums: Iterable[_Checksum]) -> None:
+        super().__init__(command)
+        self.temporary = temporary
+        self.sums = sums
+
+    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
+        """Run it; returns ``(success, CommandOutput)``, of the check that failed if one did."""
+        result = super().execute(state, host, connector_arguments)
+        if not _succeeded(result):
+            return result
+        for checksum in self.sums:
+            checked = checksum.check(self.temporary).execute(state, host, connector_arguments)
+            if not _succeeded(checked):
+                StringCommand("rm", "-f", QuotePath(self.temporary)).execute(state, host, connector_arguments)
+                return _explained(checked, f"{checksum.name} did not match: the download has taken no file's place")
+        return result
+
+
+def _succeeded(result: Any) -> bool:
+    """Whether what executing a command returned means success."""
+    return bool(result[0] if isinstance(result, tuple) else result)
+
+
+def _explained(result: Any, why: str) -> Any:
+    """What executing a command returned, with a line more on its standard error."""
+    if not isinstance(result, tuple):
+        return result
+    success, output = result
+    return success, replace(output, combined_lines=[*output.combined_lines, OutputLine("stderr", why)])
+
+
 def _words(options: Mapping[str, Any]) -> Iterator[QuoteString]:
     """Options with their values, each a word."""
     for option, value in options.items():
@@ -163,7 +210,7 @@ def _download(
 
     folder = None if temp_dir is None else os.fspath(temp_dir)
     temporary = host.get_temp_filename(dest, temp_directory=folder)
-    yield request.command(temporary)
+    yield _VerifiedDownload(request.command(temporary), temporary, sums)
     yield StringCommand("mv", QuotePath(temporary), QuotePath(dest))
     yield from wanted.set_owner(dest)
     yield from wanted.set_mode(dest)
@@ -202,7 +249,8 @@ def download(
         user, group, mode: its owner and mode
         cache_time: download again if the file is older than so many seconds
         force: download again in any case
-        sha384sum, sha256sum, sha1sum, md5sum: the hash that it must have; a file with another one is downloaded again
+        sha384sum, sha256sum, sha1sum, md5sum: the hash that it must have; a file with another one is downloaded again,
+            and stays until one with that hash takes its place
         headers: HTTP headers
         insecure: don't check certificates
         proxy: the URL of a proxy
