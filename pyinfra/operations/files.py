@@ -81,7 +81,7 @@ def file(
         create_remote_dir: make the folder for it, with the same owner
         force: rename what is there and is no file
         force_backup: with ``force``: keep that, else it is removed
-        force_backup_dir: with ``force``: move that into this folder
+        force_backup_dir: with ``force``: move that into this folder, which is made where it is missing
 
     .. code:: python
 
@@ -119,7 +119,7 @@ def directory(
         recursive: where they are set, set them for all in it too
         force: rename what is there and is no folder
         force_backup: with ``force``: keep that, else it is removed
-        force_backup_dir: with ``force``: move that into this folder
+        force_backup_dir: with ``force``: move that into this folder, which is made where it is missing
 
     .. code:: python
 
@@ -159,7 +159,7 @@ def link(
         create_remote_dir: make the folder for it
         force: rename what is there and is no link
         force_backup: with ``force``: keep that, else it is removed
-        force_backup_dir: with ``force``: move that into this folder
+        force_backup_dir: with ``force``: move that into this folder, which is made where it is missing
 
     .. code:: python
 

@@ -173,7 +173,7 @@ def test_something_else_at_the_path_is_an_error_that_leaves_it(tmp_path: Path, k
 def test_something_else_at_the_path_makes_way_if_forced(run: Run, tmp_path: Path, kind: str, other: str) -> None:
     path = tmp_path / "folder" / "it's"
     path.parent.mkdir()
-    (tmp_path / "backups").mkdir()
+    backups = tmp_path / "new one" / "backups"
     operation, arguments = getattr(files, kind), arguments_for(kind)
     make(other, path)
     settles(run, operation, path=str(path), force=True, **arguments)
@@ -181,13 +181,22 @@ def test_something_else_at_the_path_makes_way_if_forced(run: Run, tmp_path: Path
 
     run.op(operation, path=str(path), present=False)
     make(other, path)
-    settles(run, operation, path=str(path), force=True, force_backup_dir=str(tmp_path / "backups"), **arguments)
-    assert len(list((tmp_path / "backups").glob("it's.*"))) == 1
+    settles(run, operation, path=str(path), force=True, force_backup_dir=str(backups), **arguments)
+    assert len(list(backups.glob("it's.*"))) == 1
 
     run.op(operation, path=str(path), present=False)
     make(other, path)
     settles(run, operation, path=str(path), force=True, force_backup=False, **arguments)
     assert len(list(path.parent.iterdir())) == 2
+
+
+def test_a_folder_for_what_makes_way_that_cannot_be_made_is_an_error_that_leaves_it(tmp_path: Path) -> None:
+    path = tmp_path / "it"
+    path.mkdir()
+    (tmp_path / "no folder").touch()
+    with connected_run() as run, pytest.raises(AssertionError, match=r"no folder/backups.*Not a directory"):
+        run.op(files.file, path=str(path), force=True, force_backup_dir=tmp_path / "no folder" / "backups")
+    assert path.is_dir()
 
 
 def test_a_folder_goes_with_all_in_it_whatever_its_path_ends_with(run: Run, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pyinfra.connectors.util import OutputLine
 from pyinfra.facts.files import File, HashFileFactBase, Md5File, Sha1File, Sha256File, Sha384File
 from pyinfra.facts.server import Date, Which
 
+from ..util.commands import succeeded
 from . import Commands, of_files
 from .paths import Attributes, Steps, remote_path, report_no_change
 
@@ -141,19 +142,14 @@ class _VerifiedDownload(StringCommand):
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
         """Run it; returns ``(success, CommandOutput)``, of the check that failed if one did."""
         result = super().execute(state, host, connector_arguments)
-        if not _succeeded(result):
+        if not succeeded(result):
             return result
         for checksum in self.sums:
             checked = checksum.check(self.temporary).execute(state, host, connector_arguments)
-            if not _succeeded(checked):
+            if not succeeded(checked):
                 StringCommand("rm", "-f", QuotePath(self.temporary)).execute(state, host, connector_arguments)
                 return _explained(checked, f"{checksum.name} did not match: the download has taken no file's place")
         return result
-
-
-def _succeeded(result: Any) -> bool:
-    """Whether what executing a command returned means success."""
-    return bool(result[0] if isinstance(result, tuple) else result)
 
 
 def _explained(result: Any, why: str) -> Any:

@@ -18,6 +18,7 @@ from pyinfra.facts.files import Directory, File, Link
 from pyinfra.facts.server import Command, Home
 
 from ..util import files as shell
+from ..util.commands import PreparedCommand
 from .modes import has_mode
 
 Steps: TypeAlias = Generator[Any, None, "str | None"]
@@ -113,9 +114,13 @@ class Obstacle:
             yield StringCommand("rm", "-rf", QuotePath(path))
             return
         copy = path + f".{shell.get_timestamp()}"
-        if self.backup_dir:
-            copy = shell.unix_path_join(self.backup_dir, posixpath.basename(copy))
-        yield StringCommand("mv", QuotePath(path), QuotePath(copy))
+        if not self.backup_dir:
+            yield StringCommand("mv", QuotePath(path), QuotePath(copy))
+            return
+        folder = fspath(self.backup_dir)
+        copy = shell.unix_path_join(folder, posixpath.basename(copy))
+        make_folder = StringCommand("mkdir", "-p", QuotePath(folder))
+        yield PreparedCommand(make_folder, "mv", QuotePath(path), QuotePath(copy))
 
 
 KEEP = Obstacle()

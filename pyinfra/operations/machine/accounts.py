@@ -12,6 +12,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.facts.server import Groups, LinuxName, Os, Which
 
+from ..util.commands import succeeded
 from . import of_server
 
 
@@ -127,8 +128,7 @@ class _GroupsCommand(StringCommand):
     def execute(self, state: State, host: Host, connector_arguments: Any) -> Any:
         """Run it, and connect again where it matters."""
         result = super().execute(state, host, connector_arguments)
-        success = result[0] if isinstance(result, tuple) else result
-        if success:
+        if succeeded(result):
             known, output = host.run_shell_command("id -un")
             if known and output.stdout_lines == [self.user]:
                 host.reconnect(reason=f"for the new groups of {self.user}")
