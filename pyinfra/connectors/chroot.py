@@ -17,7 +17,7 @@ from .session import SessionConnector, SessionData
 from .util import run_local_process
 
 # What a shell finds in a tree: nothing of this machine's, such as a TMPDIR that is no folder there
-ENVIRONMENT = {
+_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "USER": "root",
@@ -76,7 +76,7 @@ class ChrootConnector(SessionConnector):
         return f"/{given.lstrip('/')}"
 
     def _argv(self, program: str) -> list[str]:
-        variables = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
+        variables = [f"{name}={value}" for name, value in _ENVIRONMENT.items()]
         return ["env", "-i", *variables, shutil.which("chroot") or "chroot", self.directory, program]
 
     def shell_argv(self) -> list[str]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from pyinfra.api.exceptions import ConnectError, InventoryError
 
 from .base import DataMeta
-from .chroot import ENVIRONMENT
 from .session import ProcessPipe, SessionConnector, SessionData
 from .util import run_local_process
 
@@ -23,7 +22,15 @@ if TYPE_CHECKING:
     from pyinfra.api.state import State
 
 # What a shell finds there: nothing of this machine's
-_ENVIRONMENT = {**ENVIRONMENT, "container": "systemd-nspawn"}
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "LANG": "C.UTF-8",
+    "TERM": "xterm",
+    "container": "systemd-nspawn",
+}
 # Runs in a tree for as long as we hold its input open
 _KEEPER = "echo ready; read -r line"
 _END_SECONDS = 10
