@@ -217,6 +217,10 @@ def test_a_deploy_may_end_the_process_after_hosts_are_disconnected(folder: Folde
     ended = folder.run("-y", "@fake", "deploy.py")
     assert ended.exit_code == 5
     assert ended.lines[-1] == "--> Disconnecting from hosts..."
+    folder.write("deploy.py", "import sys\nsys.exit('enough')")
+    said = folder.run("-y", "@fake", "deploy.py")
+    assert said.exit_code == 1
+    assert said.lines[-2:] == ["--> Disconnecting from hosts...", "enough"]
 
 
 def test_a_mistake_in_the_configuration_is_told_with_its_line(folder: Folder) -> None:
