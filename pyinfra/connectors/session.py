@@ -1557,14 +1557,16 @@ class SessionConnector(BaseConnector):
             raise ConnectError(f"Cannot run {argv[0]}: {error}") from error
 
     def _killing(self, arguments: Any) -> Killing:
-        """What ends a command that runs with these arguments: as the user that it runs as, and as the log-in user."""
+        """What ends a command that runs with these arguments: as every user on the way to it, the log-in user last."""
         kept = {key: value for key, value in arguments.items() if key not in _NO_PART_OF_KILLING}
         kept["_shell_executable"] = "sh"
+        # su stops when what it runs is stopped, and only sudo's user, who has started it, may have it go on
+        ways = [kept, {**kept, "_su_user": None}] if kept.get("_su_user") else [kept]
+        ways = [way for way in ways if _is_elevated(way)]
 
         def lines(pid: int) -> list[str]:
             script = _called(KILL, str(pid))
-            own = [script.get_raw_value()]
-            return [self._command_line(script, kept, False), *own] if _is_elevated(arguments) else own
+            return [*(self._command_line(script, way, False) for way in ways), script.get_raw_value()]
 
         return lines
 

@@ -149,14 +149,28 @@ def test_a_time_out_ends_what_the_user_runs(elevated: Elevated) -> None:
     with pytest.raises(TimeoutError, match="timed out after 1s"):
         run(elevated.host, f"sleep {seconds} & sleep {seconds}; true", _timeout=1, **elevated.arguments)
     assert run(elevated.host, "id -un", **elevated.arguments)[1].stdout == elevated.name
+    assert left_running(seconds) == []
+
+
+def test_a_time_out_ends_what_has_been_stopped_and_who_waits_for_it(elevated: Elevated) -> None:
+    if "_su_user" not in elevated.arguments:
+        pytest.skip("only su stops with what it runs")
+    seconds = f"8{os.getpid() % 10000:04}.5"
+    with pytest.raises(TimeoutError, match="timed out after 1s"):
+        run(elevated.host, f"kill -s STOP 0; sleep {seconds}", _timeout=1, **elevated.arguments)
+    assert left_running(seconds) == []
+
+
+def left_running(text: str) -> list[str]:
+    """What does not end within some seconds of :func:`running`."""
     deadline = time.monotonic() + 10
-    while running(seconds) and time.monotonic() < deadline:
+    while running(text) and time.monotonic() < deadline:
         gevent.sleep(0.05)
-    assert running(seconds) == []
+    return running(text)
 
 
-def running(word: str) -> list[str]:
-    """The command lines of processes that have a word among their arguments."""
+def running(text: str) -> list[str]:
+    """The command lines of processes that have a text in their arguments."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -164,7 +178,7 @@ def running(word: str) -> list[str]:
                 words = (entry / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
             except OSError:
                 continue
-            if word in words:
+            if any(text in word for word in words):
                 found.append(" ".join(words))
     return found
 
