@@ -87,6 +87,14 @@ class _HostOperation:
             host.nested_executing_op_hash = self.op_hash
         try:
             return self._run_conditionally()
+        except KeyboardInterrupt:
+            if not self.op_data.operation_meta.is_complete():
+                failure = self._failure(error=PyinfraError("Interrupted"))
+                self._finish(_Attempt(succeeded=False, failures=[failure]), 0)
+            # Where the run is to stop, it does after what the other hosts have under way
+            if self.is_nested or not self.state.interrupted:
+                raise
+            return False
         finally:
             host.executing_op_hash, host.nested_executing_op_hash, host.current_deploy_data = before
 

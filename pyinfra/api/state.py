@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import gevent
 from gevent.event import Event
-from gevent.pool import Pool
+from gevent.pool import Group, Pool
 
+from pyinfra import logger
 from pyinfra.context import ctx_state
 
 from .callbacks import BaseStateCallback as BaseStateCallback
@@ -131,6 +131,8 @@ class State:
         self.callback_handlers: list[Any] = []
         self.interrupted = False
         self._interruption = Event()
+        # The greenlets of kill_running
+        self._killers = Group()
         # Moves with everything that may change anything: facts read before are dead (see factcache.py)
         self.epoch = 0
         if inventory is not None:
@@ -214,12 +216,25 @@ class State:
         """Wait so many seconds, or until the run is to stop; returns whether it is."""
         return bool(self._interruption.wait(seconds))
 
-    def kill_running(self) -> None:
-        """End what runs on the hosts now, as far as their connectors can."""
+    def kill_running(self, wait: float | None = None) -> None:
+        """End what runs on the hosts now, as far as their connectors can.
+
+        Args:
+            wait: the most seconds to wait for the end of it, and of what earlier calls are ending
+        """
         for host in self.inventory.iter_activated_hosts():
             kill = getattr(host.connector, "kill_running", None)
             if host.connected and kill is not None:
-                gevent.spawn(kill)
+                self._killers.spawn(self._kill_running_on, host, kill)
+        if wait is not None:
+            self._killers.join(wait)
+
+    @staticmethod
+    def _kill_running_on(host: Host, kill: Callable[[], None]) -> None:
+        try:
+            kill()
+        except Exception as error:
+            logger.warning("[%s] Could not kill what runs there: %s", host.name, error)
 
     @contextmanager
     def changing(self) -> Iterator[None]:

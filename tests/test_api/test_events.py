@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import gevent
@@ -111,6 +112,37 @@ def test_after_an_interruption_no_operation_begins_and_those_that_run_stop_after
     assert [failure.error_text for failure in engine.state.failures] == ["Interrupted"]
 
 
+def test_ctrl_c_in_an_operation_of_a_run_that_is_to_stop_fails_it_and_lets_the_other_hosts_end_theirs() -> None:
+    def interrupt(host: Any) -> None:
+        engine.state.interrupt()
+        raise KeyboardInterrupt
+
+    engine = Engine("a b", data={"a": {"script": {"x": interrupt}}})
+    engine.connector("b").script["x"] = lambda host: gevent.sleep(0.05)
+    engine.add(commands, "x")
+    engine.add(commands, "y")
+    engine.run()
+    assert (engine.results("a"), engine.results("b")) == ({"ops": 1, "error_ops": 1}, {"ops": 1, "success_ops": 1})
+    assert [failure.error_text for failure in engine.state.failures] == ["Interrupted"]
+    assert engine.calls("b") == ["x"]
+
+
+def test_keyboard_interrupt_leaves_any_other_run_and_the_operation_that_it_ended_has_failed() -> None:
+    def interrupt(host: Any) -> None:
+        raise KeyboardInterrupt
+
+    engine = Engine("a b", data={"a": {"script": {"x": interrupt}}})
+    engine.add(commands, "x")
+    hub = gevent.get_hub()
+    hub.exception_stream = None
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.run()
+    finally:
+        del hub.exception_stream
+    assert engine.results("a") == {"ops": 1, "error_ops": 1}
+
+
 def test_what_runs_can_be_ended_where_the_connector_knows_how() -> None:
     engine = Engine("a b")
     killed: list[str] = []
@@ -118,3 +150,25 @@ def test_what_runs_can_be_ended_where_the_connector_knows_how() -> None:
     engine.state.kill_running()
     gevent.sleep(0)
     assert killed == ["a"]
+
+
+def test_who_ends_what_runs_can_wait_for_that_and_errors_in_it_are_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Engine("a b c")
+    killed: list[str] = []
+
+    def kill_slowly() -> None:
+        gevent.sleep(0.05)
+        killed.append("a")
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    engine.connector("a").kill_running = kill_slowly  # type: ignore[attr-defined]
+    engine.connector("b").kill_running = fail  # type: ignore[attr-defined]
+    engine.connector("c").kill_running = lambda: gevent.sleep(60)  # type: ignore[attr-defined]
+    began_at = time.monotonic()
+    engine.state.kill_running()
+    engine.state.kill_running(0.2)
+    assert time.monotonic() - began_at < 10
+    assert killed == ["a", "a"]
+    assert [record.getMessage() for record in caplog.records] == ["[b] Could not kill what runs there: no"] * 2
