@@ -216,5 +216,8 @@ def main() -> None:
     try:
         cli(prog_name="pyinfra")
     finally:
+        # Where KeyboardInterrupt has left code that exec() got as text, such as a dataclass's methods, Python ends the
+        # process by the signal, whatever the exit code; unless more such code has run since
+        exec("")
         # At its end Python looks for cycles among all that a run has left behind, for nothing: the process is over
         gc.freeze()

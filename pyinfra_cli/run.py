@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
-import gevent
-
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operations import run_ops
@@ -59,8 +57,6 @@ logger = logging.getLogger("pyinfra")
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
-# Disconnecting may take as long as it needs, but after Ctrl-C this long, and as long to end what was under way here
-_SECONDS_TO_DISCONNECT_INTERRUPTED = 0.5
 
 
 class _Ended(Exception):
@@ -74,9 +70,14 @@ def run(options: Options) -> int:
         click.ClickException: the run ended with an error to show
     """
     terminal = Terminal()
+    interrupts = Interrupts(terminal)
     try:
         with process_set_up(options, terminal):
-            return _Run(options, terminal).to_exit_code()
+            return _Run(options, terminal, interrupts).to_exit_code()
+    except KeyboardInterrupt:
+        # It came when the run had just ended
+        interrupts.restore()
+        return EXIT_INTERRUPTED
     except PyinfraError as error:
         raise WrappedError(error) from error
     except Exception as error:
@@ -90,10 +91,10 @@ def run(options: Options) -> int:
 class _Run:
     """The stages of one run, in order."""
 
-    def __init__(self, options: Options, terminal: Terminal) -> None:
+    def __init__(self, options: Options, terminal: Terminal, interrupts: Interrupts) -> None:
         self.options = options
         self.terminal = terminal
-        self.interrupts = Interrupts(terminal)
+        self.interrupts = interrupts
         self.state = State(check_for_changes=options.dry or not options.yes)
         self.facts = FactCollector()
 
@@ -119,7 +120,8 @@ class _Run:
         return EXIT_FAILED if failed else 0
 
     def _say_interrupted(self) -> None:
-        """Say it, unless it was said when the key was pressed."""
+        """Take note that ``KeyboardInterrupt`` was raised, and say it unless it was said when the key was pressed."""
+        self.interrupts.raised()
         if self.interrupts.was_told:
             return
         self.interrupts.was_told = True
@@ -343,7 +345,7 @@ class _Run:
         try:
             run_ops(state, serial=self.options.serial, no_wait=self.options.no_wait)
         finally:
-            self.interrupts.operations_ended()
+            self.interrupts.ending_begins()
             if live is not None:
                 live.end()
             state.pool.kill(block=False)
@@ -352,17 +354,16 @@ class _Run:
             show_results(state, self.terminal, self.options.json, plan)
 
     def _disconnect(self) -> None:
-        """Disconnect, whatever happened; after Ctrl-C, within the time that is left."""
+        """Disconnect, whatever happened; after the second Ctrl-C, within the time that is left."""
         state = self.state
+        self.interrupts.ending_begins()
         self.terminal.stage("Disconnecting from hosts...")
         self.terminal.flush()
         with suppress(PyinfraError):
             state.set_stage(StateStage.Disconnect)
-        seconds = _SECONDS_TO_DISCONNECT_INTERRUPTED if self.interrupts.happened else None
-        if seconds is not None:
-            state.kill_running()
-            state.pool.kill(block=True, timeout=seconds)
-        with gevent.Timeout(seconds, False):
+        with suppress(KeyboardInterrupt):
+            if self.interrupts.happened:
+                self.interrupts.end_all(state)
             disconnect_all(state)
 
     def _should_stop(self, state: State) -> bool:

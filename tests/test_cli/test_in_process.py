@@ -35,6 +35,7 @@ def test_runs_leave_the_process_as_they_found_it(folder: Folder) -> None:
     ended = folder.python(
         """
         import logging, signal, sys
+        import gevent
         import pyinfra
         from click.testing import CliRunner
         from pyinfra.api import Config, Inventory, State
@@ -46,12 +47,15 @@ def test_runs_leave_the_process_as_they_found_it(folder: Folder) -> None:
         sys.path.insert(0, ".")
         import things
 
-        path, handler = list(sys.path), signal.getsignal(signal.SIGINT)
+        def handlers():
+            return signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGURG), gevent.get_hub().NOT_ERROR
+
+        path, before = list(sys.path), handlers()
         for _ in range(2):
             assert CliRunner().invoke(cli, ["-y", "@fake", "things.say", "x"]).exit_code == 0
         assert CliRunner().invoke(cli, ["@fake", "no.thing"]).exit_code == 1
         assert sys.path == path
-        assert signal.getsignal(signal.SIGINT) is handler
+        assert handlers() == before
         assert not logging.getLogger("pyinfra").handlers
         assert format_text("plain", bold=True) == "plain"
         assert pyinfra.is_cli is False

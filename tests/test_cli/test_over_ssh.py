@@ -191,6 +191,51 @@ def test_ctrl_c_where_ssh_asks_for_a_password_ends_the_run(
     assert "    Interrupted" in terminal.lines
 
 
+@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize("words_of_run", [("fact", "slow.Slow"), ("read.py",), ("changes.py",), ("warm.py",)])
+def test_ctrl_c_ends_the_commands_of_facts_on_the_hosts(
+    folder: Folder,
+    words: tuple[str, ...],
+    user: User,
+    terminals: list[Terminal],
+    words_of_run: tuple[str, ...],
+    presses: int,
+) -> None:
+    folder.write(
+        "slow.py",
+        """
+        from pyinfra import host
+        from pyinfra.api import FactBase, operation
+
+        class Slow(FactBase):
+            command = "sleep 33"
+
+        @operation()
+        def change():
+            host.get_fact(Slow)
+            yield "true"
+        """,
+    )
+    folder.write("read.py", "import slow\nfrom pyinfra import host\nhost.get_fact(slow.Slow)")
+    folder.write("changes.py", "import slow\nslow.change()")
+    # What kills has a shell ready
+    warm = "host.run_shell_command('sleep 0.3')\nhost.get_fact(slow.Slow)"
+    folder.write("warm.py", f"import slow\nfrom pyinfra import host\n{warm}")
+    terminals.append(terminal := Terminal(folder, *words, "127.0.0.1,127.0.0.2", *words_of_run))
+    deadline = time.monotonic() + 20
+    while len(processes_of(user, "sleep 33")) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    began_at = time.monotonic()
+    for _ in range(presses):
+        terminal.press_ctrl_c()
+        time.sleep(0.1)
+    assert terminal.end() == 130
+    assert time.monotonic() - began_at < 3
+    wait_until_gone(user, "sleep 33")
+    assert "Traceback" not in terminal.seen
+
+
 def test_the_second_ctrl_c_ends_what_runs_on_the_hosts(
     folder: Folder,
     words: tuple[str, ...],
