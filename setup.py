@@ -77,7 +77,7 @@ setup(
     install_requires=REQUIRED,
     extras_require={"ansible": ANSIBLE, "test": TEST, "docs": DOCS, "dev": DEV},
     entry_points={
-        "console_scripts": ["pyinfra = pyinfra_cli.main:main"],
+        "console_scripts": ["pyinfra = pyinfra_cli.__main__:main"],
         "pyinfra.connectors": CONNECTORS,
     },
     classifiers=[

@@ -1,7 +1,18 @@
-"""``python -m pyinfra_cli``."""
+"""The command line as a process of its own: ``pyinfra``, and ``python -m pyinfra_cli``."""
 
 from __future__ import annotations
 
-from .main import main
+from . import end_process_at_ctrl_c
 
-main()
+
+def main() -> None:
+    """Run the command line of this process; ends with :class:`SystemExit`."""
+    end_process_at_ctrl_c()
+
+    from .main import main as run_command_line
+
+    run_command_line()
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_state
 from pyinfra.progress import set_spinner
 
+from . import EXIT_INTERRUPTED
 from .commands import (
     CallOperation,
     CheckConnector,
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pyinfra")
 
 EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 
 
 class _Ended(Exception):

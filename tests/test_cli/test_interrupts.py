@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -185,3 +187,23 @@ def test_the_second_ctrl_c_limits_the_time_for_disconnecting(folder: Folder, ter
     assert terminal.end() == 130
     assert time.monotonic() - pressed_at < 2.5
     assert "Traceback" not in terminal.seen
+
+
+@pytest.mark.parametrize("library", ["click", "gevent"])
+@pytest.mark.parametrize("words", [("-m", "pyinfra_cli"), ("-c", "from pyinfra_cli.__main__ import main; main()")])
+def test_ctrl_c_while_libraries_are_loaded_ends_the_process_in_silence(
+    folder: Folder,
+    library: str,
+    words: tuple[str, ...],
+) -> None:
+    folder.write(f"{library}.py", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass")
+    ended = subprocess.run(
+        [sys.executable, *words, "@local", "exec", "--", "true"],
+        cwd=folder.path,
+        env=folder.environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
