@@ -41,9 +41,12 @@ class PipeConnector(SessionConnector):
     def shell_argv(self) -> list[str]:
         """The words of the command line, or :class:`ConnectError` if it cannot be taken apart."""
         command = self.host.data.get("pipe_command") or self.host.name.partition("/")[2]
-        if not isinstance(command, str):
-            return list(command)
         try:
-            return shlex.split(command)
+            words = shlex.split(command) if isinstance(command, str) else list(command)
         except ValueError as error:
             raise ConnectError(f"pipe_command is no command line: {command!r} ({error})") from error
+        if not words:
+            raise ConnectError(
+                "pipe_command is empty: it takes a command line that ends in a shell, such as 'chroot /srv sh'"
+            )
+        return words

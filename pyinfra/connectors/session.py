@@ -1334,7 +1334,13 @@ class SessionConnector(BaseConnector):
         ``argv`` is what one of the methods above gave, with arguments for the shell. Raises ``OSError`` or
         :class:`ConnectError`.
         """
-        return ProcessPipe(argv, terminal)
+        try:
+            return ProcessPipe(argv, terminal)
+        except FileNotFoundError as error:
+            raise ConnectError(
+                f"There is no program {argv[0]!r} on this machine, or not in PATH: install it, or correct the command "
+                "line that begins with it"
+            ) from error
 
     def explain_silence(self, why: str, said: str) -> str:
         """What to tell people where no shell answers.

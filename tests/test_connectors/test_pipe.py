@@ -18,7 +18,7 @@ from pyinfra.api import Host, StringCommand
 from pyinfra.api.exceptions import ConnectError, ConnectorDataTypeError, InventoryError
 from pyinfra.connectors.pipe import PipeConnector
 
-from ..support.hosts import connected_host
+from ..support.hosts import connected_host, why_not
 from .test_session_shells import ask, exit_code, run
 
 
@@ -49,12 +49,16 @@ def test_what_is_no_command_line_is_told() -> None:
         pass
 
 
-def test_a_program_that_is_not_there_is_told() -> None:
-    with (
-        pytest.raises(ConnectError, match=r"No such file or directory.*nothing-there"),
-        connected_host("@pipe/nothing-there sh"),
-    ):
-        pass
+def test_a_program_that_is_not_there_is_told_and_what_to_do() -> None:
+    assert why_not("@pipe/nothing-there sh") == (
+        "There is no program 'nothing-there' on this machine, or not in PATH: install it, or correct the command line "
+        "that begins with it"
+    )
+
+
+@pytest.mark.parametrize("command", ["  ", "\n"])
+def test_an_empty_command_line_is_told(command: str) -> None:
+    assert why_not("@pipe/web", pipe_command=command).startswith("pipe_command is empty: it takes a command line")
 
 
 @pytest.mark.parametrize("command", ["cat", "true", "false", "sh -c 'echo a restricted shell; exit 3' sh"])
