@@ -63,6 +63,8 @@ _close = get_original("os", "close")
 _BLOCK_SIZE = 1 << 17
 # What a pipe takes at once without anybody reading, with room to spare: longer input is written beside the reading
 _SENT_AT_ONCE = 1 << 14
+# How often what is there is read before what is left of it is left to another process
+_LAST_READS = 8
 # How long what kills a command may itself take, and how long a shell that has answered may take to end
 _KILL_SECONDS = 10
 _END_SECONDS = 1
@@ -285,6 +287,18 @@ class Pipe(Protocol):
         """Let go of it at once. A program of this machine that still runs is killed, with its process group."""
 
 
+def _is_our_child(pid: int) -> bool:
+    """Whether a child of ours runs; its status is dropped when it has ended."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:
+        return False
+
+
+# Python ignores the first two, who starts us in the background the others; programs inherit that
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+
 def _has_foreign_handler(number: int) -> bool:
     """Whether this process handles a signal by what Python knows nothing of, such as gevent's loop; on Linux."""
     if signal.getsignal(number) == signal.SIG_DFL:
@@ -306,6 +320,7 @@ class ProcessPipe:
     """
 
     _killed: list[ProcessPipe] = []
+    _drains: list[int] = []
 
     def __init__(self, argv: Sequence[str], terminal: bool = False) -> None:
         self._hub = gevent.get_hub()
@@ -331,8 +346,7 @@ class ProcessPipe:
                 file_actions=actions,
                 setsid=True,
                 setsigmask=[],
-                # Python ignores the first two, who starts us in the background the others; programs inherit that
-                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP],
+                setsigdef=_IGNORED,
             )
         except BaseException:
             for fd in set(ours):
@@ -492,6 +506,9 @@ class ProcessPipe:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._killed.append(self)
+        elif not self._terminal:
+            for fd in list(self._outputs):
+                self._leave_output(fd)
         for fd in list(self._outputs):
             self._close_output(fd)
         if self._input >= 0:
@@ -499,10 +516,32 @@ class ProcessPipe:
         self._readable.set()
         self._reap()
 
+    def _leave_output(self, fd: int) -> None:
+        """Have an output that a process in the background holds read to its end, which may come after our own.
+
+        Writing to nobody would kill that process.
+        """
+        for _ in range(_LAST_READS):
+            if not self._read(fd):
+                break
+        if fd not in self._outputs:
+            return
+        os.set_blocking(fd, True)
+        actions = [(os.POSIX_SPAWN_DUP2, fd, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+        actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
+        argv = ["sh", "-c", "cd /; exec cat"]
+        with suppress(OSError):
+            pid = os.posix_spawnp(
+                argv[0], argv, os.environ, file_actions=actions, setsid=True, setsigmask=[], setsigdef=_IGNORED
+            )
+            if self._child is None:
+                self._drains.append(pid)
+
     @classmethod
     def _reap(cls) -> None:
-        """Fetch the status of programs that were killed: dead they would stay in the table of processes."""
+        """Fetch the status of what was killed and of what reads outputs: dead they would stay in the process table."""
         cls._killed[:] = [pipe for pipe in cls._killed if pipe.exit_status() is None]
+        cls._drains[:] = [pid for pid in cls._drains if _is_our_child(pid)]
 
 
 class PatientPipe:

@@ -180,3 +180,56 @@ def test_rsync_takes_folders_for_no_options_and_no_hosts(tmp_path: Path, name: s
     with connected_host() as host:
         assert host.connector.rsync(f"{name}/", f"{name}copy", ["-a"], _chdir=str(tmp_path)) is True
     assert (tmp_path / f"{name}copy" / "file").read_text() == "x"
+
+
+# It writes by programs, which a closed pipe kills, and says how far it came
+WRITER = """
+(
+    i=0
+    while [ $i -lt 20 ]; do
+        i=$((i + 1))
+        env echo tick || exit
+        env echo tock >&2 || exit
+        echo $i > {file}
+        sleep 0.1
+    done
+) & echo started
+"""
+
+
+def test_what_is_left_in_the_background_goes_on_writing_after_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "count"
+    script = f"""
+        from tests.support.hosts import connected_host
+        with connected_host() as host:
+            print(host.connector.run_shell_command({WRITER.format(file=file)!r}, False, False)[1].output)
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert (ran.stdout, ran.stderr) == ("started\n", "")
+    assert not file.exists() or int(file.read_text() or 0) < 20, "the run has not waited for it"
+    with gevent.Timeout(20):
+        while not file.exists() or file.read_text() != "20\n":
+            gevent.sleep(0.05)
+
+
+def test_who_reads_what_is_left_in_the_background_ends_with_it() -> None:
+    def readers() -> list[str]:
+        listed = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, check=False)
+        return [line for line in listed.stdout.decode().splitlines() if line.startswith(("cat", "[cat]", "sh -c cd"))]
+
+    before = readers()
+    with connected_host() as host:
+        pid = int(run(host, "sleep 60 & echo $!")[1].stdout)
+    assert len(readers()) == len(before) + 2
+    os.kill(pid, 9)
+    with gevent.Timeout(20):
+        while len(readers()) > len(before):
+            gevent.sleep(0.05)
+            with connected_host() as host:
+                run(host, "true")
