@@ -276,6 +276,7 @@ def test_an_instance_without_a_shell_is_told(lxd: LXDServer) -> None:
     assert "there is no shell (sh) in bare: install one" in why_not("@lxd/bare")
     with connected_host("@lxd/bare", shell_session=False) as host:
         assert run(host, "echo 'a  b'")[1].stdout == "a  b"
+    lxd.run("delete", "--force", "bare")
 
 
 def test_an_instance_that_stops_in_the_middle_is_told(lxd: LXDServer) -> None:

@@ -152,9 +152,9 @@ def test_a_time_out_ends_what_the_user_runs(elevated: Elevated) -> None:
     assert left_running(seconds) == []
 
 
+# Only su stops with what it runs
+@pytest.mark.parametrize("elevated", [way for way in WAYS if re.search(r"\bsu\b", way)], indirect=True)
 def test_a_time_out_ends_what_has_been_stopped_and_who_waits_for_it(elevated: Elevated) -> None:
-    if "_su_user" not in elevated.arguments:
-        pytest.skip("only su stops with what it runs")
     seconds = f"8{os.getpid() % 10000:04}.5"
     with pytest.raises(TimeoutError, match="timed out after 1s"):
         run(elevated.host, f"kill -s STOP 0; sleep {seconds}", _timeout=1, **elevated.arguments)
