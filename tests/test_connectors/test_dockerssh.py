@@ -165,8 +165,9 @@ def test_more_containers_than_a_log_in_serves_get_another_one(remote: Remote, do
         assert result[1].stdout == "hello"
         assert host.run_shell_command("hostname")[0]
     disconnect_all(state)
-    assert before + 2 <= remote.log_ins <= before + 4
     docker.run("rm", "--force", *containers)
+    # How many depends on how soon the server lets go of channels that are closed
+    assert before + 2 <= remote.log_ins < before + len(containers)
 
 
 def test_other_log_in_data_are_another_log_in(remote: Remote, container: str) -> None:
