@@ -156,7 +156,7 @@ def test_containers_of_a_host_share_one_log_in(remote: Remote, docker: DockerEng
 
 
 def test_more_containers_than_a_log_in_serves_get_another_one(remote: Remote, docker: DockerEngine) -> None:
-    containers = [docker.start_container() for _ in range(8)]
+    containers = [docker.start_container() for _ in range(10)]
     before = remote.log_ins
     state = remote.state(*containers)
     connect_all(state)
@@ -166,7 +166,7 @@ def test_more_containers_than_a_log_in_serves_get_another_one(remote: Remote, do
         assert host.run_shell_command("hostname")[0]
     disconnect_all(state)
     docker.run("rm", "--force", *containers)
-    # How many depends on how soon the server lets go of channels that are closed
+    # The shells for facts alone are too many for one; how many it takes depends on how soon the server lets go
     assert before + 2 <= remote.log_ins < before + len(containers)
 
 
