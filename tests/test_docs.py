@@ -17,15 +17,13 @@ import pytest
 
 from pyinfra import facts, operations
 from tests.support.environment import can_install, make_environment
-from tests.support.page import examples
+from tests.support.page import SECONDS, examples, run_lines
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 # The folder that the pages write to, which each test has for itself
 FOLDER = "/tmp/pyinfra-docs"
-# One of them holds a connector to the whole contract
-LONGEST_BLOCK_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -51,22 +49,6 @@ def environment_for(page: Path, folder: Path) -> dict[str, str]:
     return make_environment(folder)
 
 
-def run_block(text: str, folder: Path, environment: dict[str, str]) -> None:
-    """Run lines of shell as somebody who answers yes to everything."""
-    done = subprocess.run(
-        ["sh", "-euc", text],
-        cwd=folder,
-        env={**environment, "PYINFRA_YES": "true"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LONGEST_BLOCK_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, f"{text}\nended with {done.returncode}:\n{done.stdout}"
-
-
 @pytest.mark.parametrize("page", [page for page in PAGES if "```" in page.read_text()], ids=lambda page: page.stem)
 def test_the_code_on_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "reader"
@@ -81,7 +63,7 @@ def test_the_code_on_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) 
             path.write_text(text, encoding="utf-8")
         if block.language == "sh":
             folder.mkdir(exist_ok=True)
-            run_block(text, folder, environment)
+            run_lines(text, folder, environment)
 
 
 def test_every_block_says_what_it_is() -> None:
@@ -137,7 +119,7 @@ def test_the_page_says_which_rules_its_connector_without_a_session_breaks(tmp_pa
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=LONGEST_BLOCK_SECONDS,
+        timeout=SECONDS,
         check=False,
     )
     (outcomes,) = json.loads(done.stdout).values()

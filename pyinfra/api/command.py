@@ -20,7 +20,7 @@ from typing_extensions import Unpack
 
 from .arguments import Environment
 from .exceptions import OperationValueError
-from .hiddenvalue import HiddenValue
+from .hiddenvalue import MASK, HiddenValue
 from .hiddenvalue import MaskString as MaskString
 from .util import get_file_sha1
 
@@ -83,7 +83,7 @@ def _render(bit: Any, masked: bool) -> str:
     """One part of a command as text, quoted and masked as its type says."""
     if isinstance(bit, MaskString):
         # Not the secret's own str(), which is one as well
-        return "***" if masked else str.__str__(bit)
+        return MASK if masked else str.__str__(bit)
     if isinstance(bit, str):
         return bit
     if isinstance(bit, StringCommand):

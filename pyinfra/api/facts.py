@@ -19,6 +19,7 @@ from .exceptions import (
     FactValueError,
 )
 from .factcache import freeze, own_copy
+from .hiddenvalue import MASK
 from .reading import Bound, form_of
 from .reading import FactReadError as FactReadError
 from .reading import PendingFact as PendingFact
@@ -247,7 +248,7 @@ def _tell_loaded(
         args_text = bound.text
         state.trigger_callbacks("host_fact_loaded", host, cls.name, args_text, cached)
         # What is found by a secret, or in the place for one, is one
-        shown_value = "***" if bound.has_secrets or host.op_has_secrets else value
+        shown_value = MASK if bound.has_secrets or host.op_has_secrets else value
         state.trigger_callbacks("host_fact_value", host, cls.name, args_text, shown_value)
 
 

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, SupportsIndex
 
+# What people see of a secret that says nothing else of itself
+MASK = "***"
+
 
 class HiddenValue:
     """A secret: sent to the host as it is, shown everywhere else as ``masked_value``.
@@ -45,7 +48,7 @@ class MaskString(str):
         return self
 
     def __repr__(self) -> str:
-        return "MaskString(***)"
+        return f"MaskString({MASK})"
 
     def __add__(self, other: str) -> MaskString:
         return MaskString(str.__add__(self, other))
@@ -90,21 +93,30 @@ def mask_like(text: str, *sources: object) -> str:
     return MaskString(text) if any(isinstance(source, (MaskString, HiddenValue)) for source in sources) else text
 
 
-def reveal(value: Any) -> Any:
-    """``value`` with each :class:`HiddenValue` in it, at any depth, as a :class:`MaskString` to work with.
+def with_secrets(value: Any, change: Callable[[HiddenValue | MaskString], Any]) -> Any:
+    """``value`` with what ``change`` makes of each secret in it, at any depth.
 
-    Lists, tuples, sets and dicts without any are the same objects as before.
+    Lists, tuples, sets and dicts in which nothing has changed are the same objects as before.
     """
-    if isinstance(value, HiddenValue):
-        return MaskString(value.unmask())
+    if isinstance(value, (HiddenValue, MaskString)):
+        return change(value)
     kind = type(value)
     if kind is dict:
-        items = {key: reveal(item) for key, item in value.items()}
+        items = {key: with_secrets(item, change) for key, item in value.items()}
         return items if any(items[key] is not value[key] for key in items) else value
     if kind in (list, tuple, set, frozenset):
-        made = [reveal(item) for item in value]
+        made = [with_secrets(item, change) for item in value]
         return kind(made) if any(one is not other for one, other in zip(made, value, strict=True)) else value
     return value
+
+
+def reveal(value: Any) -> Any:
+    """``value`` with each :class:`HiddenValue` in it, at any depth, as a :class:`MaskString` to work with."""
+    return with_secrets(value, _as_mask_string)
+
+
+def _as_mask_string(secret: HiddenValue | MaskString) -> MaskString:
+    return MaskString(secret.unmask()) if isinstance(secret, HiddenValue) else secret
 
 
 def holds_secret(value: Any) -> bool:
@@ -118,4 +130,4 @@ def holds_secret(value: Any) -> bool:
 
 def shown(value: Any) -> str:
     """The text of a value that people see: a secret, also one in a list or dict, is masked."""
-    return "***" if isinstance(value, MaskString) else str(value)
+    return MASK if isinstance(value, MaskString) else str(value)

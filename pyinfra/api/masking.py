@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .command import MaskString
+from .hiddenvalue import MASK as MASK
+from .hiddenvalue import MaskString
 
-MASK = "***"
 _SECRET_NAME = re.compile(r"(.*[_-])?(pass|secret|token)|.*(password|passwd|passphrase)", re.IGNORECASE | re.DOTALL)
 
 

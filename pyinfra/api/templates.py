@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from jinja2.runtime import Context
 
-from .hiddenvalue import HiddenValue, MaskString
+from .hiddenvalue import HiddenValue, MaskString, with_secrets
 
 # Those that the rendering under way has got, also by calls of functions that switch to other greenlets
 _secrets: ContextVar[list[str] | None] = ContextVar("_secrets", default=None)
@@ -19,20 +19,16 @@ _secrets: ContextVar[list[str] | None] = ContextVar("_secrets", default=None)
 
 def _in_clear(value: Any) -> Any:
     """A value as templates work with it: with plain text in place of secrets, also of those in lists and dicts."""
-    if isinstance(value, (HiddenValue, MaskString)):
-        text = value.unmask() if isinstance(value, HiddenValue) else str.__str__(value)
-        secrets = _secrets.get()
-        if secrets is not None:
-            secrets.append(text)
-        return text
-    kind = type(value)
-    if kind is dict:
-        items = {key: _in_clear(item) for key, item in value.items()}
-        return items if any(items[key] is not value[key] for key in items) else value
-    if kind in (list, tuple, set, frozenset):
-        made = [_in_clear(item) for item in value]
-        return kind(made) if any(one is not other for one, other in zip(made, value, strict=True)) else value
-    return value
+    return with_secrets(value, _collected)
+
+
+def _collected(secret: HiddenValue | MaskString) -> str:
+    """The text of a secret, noted as one that a template has got."""
+    text = secret.unmask() if isinstance(secret, HiddenValue) else str.__str__(secret)
+    secrets = _secrets.get()
+    if secrets is not None:
+        secrets.append(text)
+    return text
 
 
 class _Context(Context):

@@ -44,7 +44,7 @@ _RUN_OPTIONS = {
 
 # As the engines' options have it
 _FALSE = {"0", "f", "F", "false", "False", "FALSE"}
-# After Ctrl-C there is half a second to disconnect in
+# After the second Ctrl-C there is little more than a second to disconnect in
 _ANSWER_SECONDS = 0.4
 
 RUN_META = {

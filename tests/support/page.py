@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "connectors.md"
-SECONDS = 120
+# The longest hold a connector to the whole contract, or install packages
+SECONDS = 300
 
 
 def examples() -> dict[str, list[str]]:
@@ -21,6 +22,23 @@ def examples() -> dict[str, list[str]]:
             connector = "pipe" if "machines.py" in line else named[1] if named else "ssh"
             found.setdefault(connector, []).append(line)
     return found
+
+
+def run_lines(text: str, folder: Path, environment: dict[str, str]) -> str:
+    """Run lines of shell as somebody who answers yes to everything; they must end well. Returns what they printed."""
+    done = subprocess.run(
+        ["sh", "-euc", text],
+        cwd=folder,
+        env={**environment, "PYINFRA_YES": "true"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"{text}\nended with {done.returncode}:\n{done.stdout}"
+    return done.stdout
 
 
 def run_examples(connector: str, folder: Path, replaced: tuple[str, str] = ("", ""), **environment: str) -> str:
@@ -35,19 +53,8 @@ def run_examples(connector: str, folder: Path, replaced: tuple[str, str] = ("", 
     printed = []
     for line in examples()[connector]:
         path = f"{Path(sys.executable).parent}:{environment.get('PATH', os.environ['PATH'])}"
-        done = subprocess.run(
-            ["sh", "-euc", line.replace(*replaced) if replaced[0] else line],
-            cwd=folder,
-            env={**os.environ, "PYINFRA_YES": "true", **environment, "PATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"{line}\nended with {done.returncode}:\n{done.stdout}"
-        printed.append(done.stdout)
+        text = line.replace(*replaced) if replaced[0] else line
+        printed.append(run_lines(text, folder, {**os.environ, **environment, "PATH": path}))
     return "\n".join(printed)
 
 

@@ -113,23 +113,19 @@ def test_wrong_arguments_on_the_command_line_are_told_without_a_traceback(folder
     )
 
 
-def test_wrong_arguments_in_a_file_are_told_with_the_file(folder: Folder) -> None:
-    folder.write("deploy.py", "from pyinfra.operations import server\nserver.shell()")
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [("", ""), ("comands='x'", " (unknown argument `comands`: did you mean `commands`?)")],
+)
+def test_wrong_arguments_in_a_file_are_told_with_the_file_and_what_was_meant(
+    folder: Folder, arguments: str, hint: str
+) -> None:
+    folder.write("deploy.py", f"from pyinfra.operations import server\nserver.shell({arguments})")
     ended = folder.run("-y", "@fake", "deploy.py")
     assert ended.exit_code == 1
     assert ended.lines[-1] == (
         "--> Operation error in deploy.py line 2: Invalid arguments for server.shell: "
-        "missing a required argument: 'commands'"
-    )
-
-
-def test_a_mistyped_argument_is_told_with_the_one_that_was_meant(folder: Folder) -> None:
-    folder.write("deploy.py", "from pyinfra.operations import server\nserver.shell(comands='x')")
-    ended = folder.run("-y", "@fake", "deploy.py")
-    assert ended.exit_code == 1
-    assert ended.lines[-1] == (
-        "--> Operation error in deploy.py line 2: Invalid arguments for server.shell: "
-        "missing a required argument: 'commands' (unknown argument `comands`: did you mean `commands`?)"
+        f"missing a required argument: 'commands'{hint}"
     )
 
 

@@ -106,13 +106,21 @@ SCRIPT = textwrap.dedent("""
 """)
 
 
+def run_program(text: str, how: str, file: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program of its own, told whether the standard library is to be patched, and a file."""
+    return subprocess.run(
+        [sys.executable, "-c", text, how, str(file)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("how", ["patched", "plain"])
 def test_sessions_work_with_the_standard_library_patched_and_without(tmp_path: Path, how: str) -> None:
-    root = Path(__file__).parents[2]
-    ran = subprocess.run(
-        [sys.executable, "-c", SCRIPT, how, str(tmp_path / "file")],
-        cwd=root, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    ran = run_program(SCRIPT, how, tmp_path / "file")
     assert ran.stderr == ""
     assert ran.stdout == "['x', True, ['1', '2'], 'tty', 1000000, 'Command timed out after 1s', 5]\n"
 
@@ -142,11 +150,7 @@ END_OF_INPUT = textwrap.dedent("""
 
 @pytest.mark.parametrize("how", ["patched", "plain"])
 def test_a_program_gets_the_end_of_its_input_where_nothing_else_goes_on(tmp_path: Path, how: str) -> None:
-    root = Path(__file__).parents[2]
-    ran = subprocess.run(
-        [sys.executable, "-c", END_OF_INPUT, how, str(tmp_path / "file")],
-        cwd=root, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    ran = run_program(END_OF_INPUT, how, tmp_path / "file")
     assert (ran.stdout, ran.stderr) == ("", "")
     assert (tmp_path / "file").read_text() == "plain\n"
 
