@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 
+from tests.support.users import remove_orphans
+
 SKIPS_FAIL = os.environ.get("CI") == "true"
 
 # Who runs the tests in the background has them ignore these, and so would all servers that they start
 for _ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(_ignored) == signal.SIG_IGN:
         signal.signal(_ignored, signal.SIG_DFL)
+
+
+def pytest_sessionstart() -> None:
+    """Remove what earlier tests that were killed left in the machine's accounts."""
+    if os.geteuid() == 0:
+        remove_orphans()
 
 
 def _without_skip(report: Any) -> Any:

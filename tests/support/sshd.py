@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.users import add_account, remove_account
+
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or "/usr/sbin/sshd"
 
 
@@ -152,15 +154,9 @@ class SSHServer:
         home = self.folder / "homes" / name
         home.parent.mkdir(exist_ok=True)
         home.parent.chmod(0o755)
-        subprocess.run(
-            [
-                *("useradd", "--home-dir", str(home), "--create-home", "--skel", "/nonexistent", "--shell", shell),
-                *([] if uid is None else ["--non-unique", "--uid", str(uid)]),
-                name,
-            ],
-            check=True,
-            capture_output=True,
-        )
+        somebody_s = () if uid is None else ("--non-unique", "--uid", str(uid))
+        where = ("--home-dir", str(home), "--create-home", "--skel", "/nonexistent")
+        add_account(name, *where, "--shell", shell, *somebody_s)
         password = secrets.token_urlsafe(12)
         subprocess.run(["chpasswd"], input=f"{name}:{password}\n".encode(), check=True, capture_output=True)
         keys = self.folder / "keys"
@@ -189,8 +185,7 @@ class SSHServer:
 
     def _remove_users(self) -> None:
         for user in self.users:
-            subprocess.run(["userdel", "--force", user.name], check=False, capture_output=True)
-            subprocess.run(["groupdel", user.name], check=False, capture_output=True)
+            remove_account(user.name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

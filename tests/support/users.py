@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import secrets
 import shutil
 import subprocess
@@ -11,6 +13,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = ("sudo", "su", "useradd", "chpasswd", "setpriv", "visudo")
+MARK = "pyinfra test of process"
+SUDOERS = Path("/etc/sudoers.d")
+
+
+def add_account(name: str, *options: str) -> None:
+    """Make an account that says which process it is for, so that it can be removed when that was killed."""
+    comment = f"{MARK} {os.getpid()}"
+    subprocess.run(["useradd", "--comment", comment, *options, name], check=True, capture_output=True)
+
+
+def remove_account(name: str) -> None:
+    """Remove an account, its group, its home and its rights."""
+    (SUDOERS / name).unlink(missing_ok=True)
+    subprocess.run(["userdel", "--force", "--remove", name], check=False, capture_output=True)
+    subprocess.run(["groupdel", name], check=False, capture_output=True)
+
+
+def remove_orphans() -> None:
+    """Remove the accounts of tests that were killed before they could do so themselves."""
+    for entry in pwd.getpwall():
+        mark, _, process = entry.pw_gecos.rpartition(" ")
+        if mark == MARK and not Path("/proc", process).exists():
+            remove_account(entry.pw_name)
 
 
 @dataclass(frozen=True)
@@ -35,15 +60,13 @@ def missing_programs() -> list[str]:
 def ordinary_user(sudo_rule: str = "") -> Iterator[OrdinaryUser]:
     """A user that exists until the block ends; ``sudo_rule`` is what follows ``NAME ALL=`` in sudoers."""
     user = OrdinaryUser(f"pit{secrets.token_hex(4)}", f"{secrets.token_hex(6)}'\" $x\\")
-    sudoers = Path(f"/etc/sudoers.d/{user.name}")
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", user.name], check=True, capture_output=True)
+    add_account(user.name, "--create-home", "--shell", "/bin/sh")
     try:
         subprocess.run(["chpasswd"], input=f"{user.name}:{user.password}\n".encode(), check=True, capture_output=True)
         if sudo_rule:
+            sudoers = SUDOERS / user.name
             sudoers.touch(mode=0o440)
             sudoers.write_text(f"{user.name} ALL={sudo_rule}\n")
         yield user
     finally:
-        sudoers.unlink(missing_ok=True)
-        subprocess.run(["userdel", "--force", "--remove", user.name], check=False, capture_output=True)
-        subprocess.run(["groupdel", user.name], check=False, capture_output=True)
+        remove_account(user.name)
