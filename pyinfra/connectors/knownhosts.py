@@ -199,19 +199,13 @@ class KnownHosts:
         self._global_paths = list(DEFAULT_GLOBAL_FILES if global_paths is None else global_paths)
 
     def find(self, host: str, port: int) -> list[KnownKey]:
-        """All lines that mean a host, in the order of the files.
-
-        As in OpenSSH a line without a port means every port, if none means the port itself.
+        """All lines that mean a host at a port, in the order of the files; for port 22 those without a port.
 
         Raises:
             OSError: a file cannot be read
         """
-        names = [lookup_name(host, port)] + ([host.lower()] if port != DEFAULT_PORT else [])
-        for name in names:
-            found = [known for path in (*self.paths, *self._global_paths) for known in _find_in(path, name)]
-            if found:
-                return found
-        return []
+        name = lookup_name(host, port)
+        return [known for path in (*self.paths, *self._global_paths) for known in _find_in(path, name)]
 
     def add(self, host: str, port: int, kind: str, blob: bytes, *, hashed: bool = False) -> str | None:
         """Add a key to the first file, which is made if need be; returns its path, ``None`` where there is no file.

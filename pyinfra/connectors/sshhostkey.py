@@ -11,6 +11,7 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.output import paused
 
 from .knownhosts import (
+    DEFAULT_PORT,
     KnownHosts,
     KnownKey,
     RevokedKeysError,
@@ -22,7 +23,7 @@ from .knownhosts import (
 from .sshtarget import Target
 
 _KINDS_OF_RSA = ("rsa-sha2-512", "rsa-sha2-256")
-# Answers given in this run, so that hosts with one key, and one host twice, ask once
+# Answers given in this run, so that one host twice asks once
 _answers: dict[tuple[str, bytes], bool] = {}
 _asking = threading.RLock()
 
@@ -37,12 +38,14 @@ def _name_of(target: Target) -> str:
 
 def _port_of(target: Target) -> int:
     # An alias stands for itself, whatever the port
-    return 22 if target.host_key_name else target.port
+    return DEFAULT_PORT if target.host_key_name else target.port
 
 
-def _find(target: Target) -> list[KnownKey]:
+def _find(target: Target) -> tuple[list[KnownKey], list[KnownKey]]:
+    """What is known of a server, and at a port other than 22 what is known of its host without a port."""
+    known_hosts, name, port = _known_hosts(target), _name_of(target), _port_of(target)
     try:
-        return _known_hosts(target).find(_name_of(target), _port_of(target))
+        return known_hosts.find(name, port), known_hosts.find(name, DEFAULT_PORT) if port != DEFAULT_PORT else []
     except OSError as error:
         raise ConnectError(f"Host key error: cannot read a file of known hosts ({error})") from error
 
@@ -52,7 +55,7 @@ def order_host_key_kinds(target: Target, kinds: Iterable[str]) -> tuple[str, ...
 
     A server that has several keys would else show one that nobody has recorded.
     """
-    known = {key.kind for key in _find(target) if not key.marker}
+    known = {key.kind for found in _find(target) for key in found if not key.marker}
     if "ssh-rsa" in known:
         known.update(_KINDS_OF_RSA)
     return tuple(sorted(kinds, key=lambda kind: kind not in known))
@@ -61,8 +64,8 @@ def order_host_key_kinds(target: Target, kinds: Iterable[str]) -> tuple[str, ...
 def check_host_key(target: Target, kind: str, blob: bytes) -> None:
     """Raise :class:`ConnectError` unless the server may be trusted; record its key where that is wanted."""
     _check_configured(target, kind, blob)
-    found = _find(target)
-    for known in found:
+    found, without_port = _find(target)
+    for known in (*found, *without_port):
         if known.marker == "@revoked" and known.blob == blob:
             raise ConnectError(
                 f"Host key error: the key of {target.host} ({fingerprint(blob)}) is revoked in {known.place}; "
@@ -73,8 +76,11 @@ def check_host_key(target: Target, kind: str, blob: bytes) -> None:
         return
     if plain:
         raise ConnectError(_words_for_changed(target, plain, kind, blob))
-    if any(known.marker == "@cert-authority" for known in found):
-        place = next(known.place for known in found if known.marker == "@cert-authority")
+    # As in OpenSSH a line without a port means every port where its key fits; another key is another server's
+    if any(known.blob == blob and not known.marker for known in without_port):
+        return
+    place = next((known.place for known in (*found, *without_port) if known.marker == "@cert-authority"), None)
+    if place is not None:
         raise ConnectError(
             f"Host key error: {target.host} is to be known by a certificate ({place}), which cannot be checked here; "
             f"use @openssh/{target.host}, which runs the ssh program itself"

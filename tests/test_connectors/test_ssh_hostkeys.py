@@ -92,6 +92,22 @@ def test_a_changed_key_is_always_refused(
     assert known_hosts.read_text() == before
 
 
+def test_a_key_of_port_22_means_another_port_only_if_it_fits(
+    sshd: SSHServer, ssh_user: User, known_hosts: Path, tmp_path: Path
+) -> None:
+    kind, key = sshd.host_key.with_suffix(".pub").read_text().split()[:2]
+    known_hosts.write_text(f"127.0.0.1 {kind} {key}\n")
+    connect(sshd, ssh_user, ssh_strict_host_key_checking="yes")
+    assert known_hosts.read_text() == f"127.0.0.1 {kind} {key}\n"
+    others = f"127.0.0.1 {other_key(tmp_path)}\n"
+    known_hosts.write_text(others)
+    assert "no key is known" in refusal(sshd, ssh_user, ssh_strict_host_key_checking="yes")
+    connect(sshd, ssh_user)
+    assert known_hosts.read_text() == f"{others}{sshd.known_hosts_line()}"
+    known_hosts.write_text(f"@revoked 127.0.0.1 {kind} {key}\n")
+    assert "is revoked" in refusal(sshd, ssh_user, ssh_strict_host_key_checking="no")
+
+
 def test_a_revoked_key_is_refused_whatever_the_mode(sshd: SSHServer, ssh_user: User, known_hosts: Path) -> None:
     known_hosts.write_text(f"@revoked {sshd.known_hosts_line()}{sshd.known_hosts_line()}")
     assert f"is revoked in {known_hosts} line 1" in refusal(sshd, ssh_user, ssh_strict_host_key_checking="no")
