@@ -90,12 +90,13 @@ def _script(text: str) -> str:
 # single quotes, double backslashes and "!". It says its process id, then runs the lines that it reads. Their first
 # letter: a (f)act, which is given no input, or a (c)ommand, which is given all that follows it and is the last. The
 # second: (p)lain, or (e)ncoded for printf %b. Where there is a choice it starts no process: the newline comes out of
-# IFS (zsh has one more character there), as printf is a program in some shells.
+# IFS (zsh has one more character there), as printf is a program in some shells: one that may be missing, and takes
+# no argument of more than 128 KB on Linux.
 BOOT = (
     'test -z "$ZSH_VERSION" || emulate sh; _n=${IFS#??}; _n=${_n%"${_n#?}"}; IFS= read -r _m; '
     'echo "$_n$_m $$"; echo "$_n$_m" >&2; '
     "while IFS= read -r _c; do "
-    'case $_c in ?e*) _t=$(printf %b "${_c#??}");; *) _t=${_c#??};; esac; '
+    'case $_c in ?e*) _t=$(printf %b "${_c#??}") || _t="exit $?";; *) _t=${_c#??};; esac; '
     'case $_c in f*) (eval " $_t") </dev/null;; *) (eval " $_t");; esac; _s=$?; '
     'echo "$_n$_m $_s"; echo "$_n$_m" >&2; '
     "case $_c in c*) exit $_s;; esac; done"

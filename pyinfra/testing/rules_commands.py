@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 from pyinfra.api.command import QuoteString
+from pyinfra.api.exceptions import PyinfraError
 
 from .rules import Broken, NotApplicable, expect, expect_true, rule
 from .target import Target, may_be_refused
@@ -177,6 +178,20 @@ def long_commands(target: Target) -> None:
     text = "x" * 20_000 + "\n" + "'é\\ " * 5_000 + "\nend"
     length = len(text.encode())
     expect(target.line("printf %s", QuoteString(text), "| wc -c").strip(), str(length), "bytes that arrived")
+
+
+@rule(SECTION)
+def commands_that_are_too_long_fail(target: Target) -> None:
+    """A command of 150 KB runs or fails: it is no success without having run."""
+    for shell in ("sh", None):
+        path = target.path("long")
+        command = ("true", QuoteString("x\n" * 75_000), "; : >", QuoteString(path))
+        try:
+            succeeded = target.run(*command, _shell_executable=shell).success
+        except (OSError, PyinfraError):
+            succeeded = False
+        expect(target.run("test -e", QuoteString(path)).success, succeeded, f"whether it ran, with shell {shell}")
+    target.expect_usable("a long command")
 
 
 # Standard input

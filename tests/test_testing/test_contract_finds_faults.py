@@ -100,6 +100,13 @@ class LosesItsConnection(Honest):
         return super().run(command, **arguments)
 
 
+class DropsLongCommands(Honest):
+    def run(self, command: StringCommand, **arguments: Any) -> Any:
+        if len(command.get_raw_value()) > 100_000:
+            return True, CommandOutput([])
+        return super().run(command, **arguments)
+
+
 class SendsTwice(Honest):
     def run(self, command: StringCommand, **arguments: Any) -> Any:
         success, output = super().run(command, **arguments)
@@ -234,6 +241,7 @@ FAULTS: list[tuple[type[Honest], str]] = [
     (PrintsSecrets, "secrets_stay_hidden"),
     (OneShellForAll, "variables_end_with_the_command"),
     (LosesItsConnection, "kill_0"),
+    (DropsLongCommands, "commands_that_are_too_long_fail"),
     (SendsTwice, "killed_commands_are_not_sent_twice"),
     (SendsTwice, "retries_are_the_engines"),
     (KillsOnlyTheShell, "time_out_ends_the_tree"),
