@@ -22,7 +22,7 @@ import gevent
 
 from pyinfra.api.config import Config
 from pyinfra.api.connect import connect_all, disconnect_all
-from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.exceptions import ConnectError, PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
@@ -153,7 +153,11 @@ class ConnectorContract:
         hosts = list(inventory)
         if len(hosts) != 1:
             raise ValueError(f"{cls.__name__}.inventory has to be one host, {cls.inventory} is {len(hosts)}")
-        connect_all(cls._state)
+        try:
+            connect_all(cls._state)
+        except PyinfraError as error:
+            # It says that no host is left; of one that cannot be reached, people want to know why
+            raise cls._state.connect_failures.get(hosts[0], error) from None
         cls._target = Target(hosts[0], cls.arguments)
         try:
             cls._target.open()

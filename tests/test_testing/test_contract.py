@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pyinfra.api.exceptions import ConnectError
 from pyinfra.testing.contract import RULES, Broken, ConnectorContract, NotApplicable, Rule, Target, check, opened, rule
 from pyinfra.testing.contract import Outcome as OutcomeOfRule
 from pyinfra.testing.rules import expect, shown
@@ -63,6 +64,15 @@ def test_an_inventory_of_several_hosts_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"Several\.inventory has to be one host, @fake/a,b is 2"):
         Several.setup_class()
+
+
+def test_a_host_that_cannot_be_reached_says_why() -> None:
+    class Unreachable(ConnectorContract):
+        inventory = "@fake/a"
+        data = {"fake_responses": {"x": 5}}
+
+    with pytest.raises(ConnectError, match="`fake_responses` of 'x' is 5"):
+        Unreachable.setup_class()
 
 
 def test_arguments_go_with_every_command_and_lose_to_a_rules_own() -> None:
