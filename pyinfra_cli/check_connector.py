@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -66,21 +66,27 @@ def _given_arguments(host: Host) -> dict[str, Any]:
     return {key: value for key, value in host.resolve_arguments({}).connector.items() if value != plain[key]}
 
 
+def _outcomes(host: Host) -> Iterator[Outcome]:
+    """What became of each rule; of a host that cannot be held to any, or be left in order, one that is broken."""
+    rule = RULES["commands_run"]
+    try:
+        with opened(host, _given_arguments(host)) as target:
+            yield from check(target)
+    except Broken as error:
+        yield Outcome(rule, "broken", error.expected, error.seen)
+    except Exception as error:
+        yield Outcome(rule, "broken", rule.sentence, f"{type(error).__name__}: {error}")
+
+
 def _check_host(host: Host, terminal: Terminal) -> list[Outcome]:
     ctx_host.set(host)
     terminal.line(f"    {host.print_prefix}{len(RULES)} rules")
-    outcomes = []
-    section = ""
-    try:
-        with opened(host, _given_arguments(host)) as target:
-            for outcome in check(target):
-                if outcome.rule.section != section:
-                    section = outcome.rule.section
-                    terminal.line(f"    {host.print_prefix}{terminal.style(section, bold=True)}")
-                _show(host, terminal, outcome)
-                outcomes.append(outcome)
-    except Broken as error:
-        raise CliError(f"Cannot check {host.name}, commands do not run there: {error}") from error
+    outcomes: list[Outcome] = []
+    for outcome in _outcomes(host):
+        if not outcomes or outcome.rule.section != outcomes[-1].rule.section:
+            terminal.line(f"    {host.print_prefix}{terminal.style(outcome.rule.section, bold=True)}")
+        _show(host, terminal, outcome)
+        outcomes.append(outcome)
     counts = Counter(outcome.verdict for outcome in outcomes)
     summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _STYLES)
     terminal.line(f"    {host.print_prefix}{terminal.style(summary, bold=True)}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from gevent.pool import Pool
 
-from pyinfra.api.exceptions import InventoryError, PyinfraError
+from pyinfra.api.exceptions import InventoryError
 from pyinfra.api.masking import masked
 
 from .base import BaseConnector
@@ -89,6 +89,13 @@ def _machines_to_use(wanted: str | None) -> list[str]:
     raise InventoryError(f"No Vagrant machine is running ({known}): run `vagrant up`")
 
 
+def _unquoted(machine: str, value: str) -> str:
+    try:
+        return shlex.split(value)[0]
+    except ValueError as error:
+        raise InventoryError(f"`vagrant ssh-config {machine}` gives {value}, which is no value: {error}") from None
+
+
 def _connection_data(machine: str) -> dict[str, Any]:
     """How SSH reaches a machine, from the configuration that Vagrant writes for OpenSSH."""
     text = ask_tool("vagrant", "ssh-config", machine, advice=f"see whether `vagrant ssh {machine}` works")
@@ -99,7 +106,7 @@ def _connection_data(machine: str) -> dict[str, Any]:
         # Of several keys the first, as OpenSSH would try them
         if key is not None and key not in data:
             value = value.strip()
-            data[key] = shlex.split(value)[0] if value.startswith('"') else value
+            data[key] = _unquoted(machine, value) if value.startswith('"') else value
     if "ssh_hostname" not in data:
         raise InventoryError(f"`vagrant ssh-config {machine}` names no HostName: {_ADVICE}\n{text}".rstrip())
     if "ssh_port" in data:
@@ -109,11 +116,11 @@ def _connection_data(machine: str) -> dict[str, Any]:
     return data
 
 
-def _connection_data_or_error(machine: str) -> dict[str, Any] | PyinfraError:
+def _connection_data_or_error(machine: str) -> dict[str, Any] | Exception:
     # An error that leaves a greenlet is printed by gevent as well
     try:
         return _connection_data(machine)
-    except PyinfraError as error:
+    except Exception as error:
         return error
 
 
@@ -138,7 +145,7 @@ class VagrantInventoryConnector(BaseConnector):
         settings = _read_settings()
         machines = _machines_to_use(name)
         for machine, data in zip(machines, Pool(_CALLS_AT_ONCE).imap(_connection_data_or_error, machines), strict=True):
-            if isinstance(data, PyinfraError):
+            if isinstance(data, Exception):
                 raise data
             groups = [*settings.groups.get(machine, []), _NAME]
             yield f"{_NAME}/{machine}", {**data, **settings.data.get(machine, {})}, groups

@@ -36,5 +36,17 @@ def test_programs_get_the_outcomes_of_every_host(folder: Folder) -> None:
     assert {outcome["verdict"] for outcome in outcomes.values()} == set(VERDICTS)
 
 
+def test_a_host_that_runs_no_commands_is_one_that_is_broken_and_the_others_are_checked(folder: Folder) -> None:
+    folder.write("hosts.py", "all = [('@fake/a', {'fake_responses': {'': {'success': False}}}), '@fake/b']")
+    ended = folder.run("--json", "hosts.py", "check-connector")
+    assert ended.exit_code == 1
+    assert "Traceback" not in ended.err
+    (outcome,) = ended.json["@fake/a"]
+    assert (outcome["rule"], outcome["verdict"]) == ("commands_run", "broken")
+    assert "mkdir" in outcome["expected"]
+    assert len(ended.json["@fake/b"]) == len(RULES)
+    assert ended.lines[-1].startswith("--> pyinfra error: Rules that are broken: 1 on @fake/a, ")
+
+
 def test_it_takes_no_arguments(folder: Folder) -> None:
     assert folder.run("@fake", "check-connector", "more").exit_code == 2

@@ -128,6 +128,7 @@ def test_a_file_gives_groups_and_data_which_win_over_vagrants(hosts: Callable[..
             "`vagrant ssh-config db` names no HostName: run pyinfra in the folder of the Vagrantfile",
         ),
         ({"db": "HostName a\nPort x\n"}, "`vagrant ssh-config db` gives 'x' as port, no number"),
+        ({"db": 'HostName "a\n'}, '`vagrant ssh-config db` gives "a, which is no value: No closing quotation'),
         (
             {"settings": "{"},
             "@vagrant.json is no valid JSON (Expecting property name enclosed in double quotes: line 1",
