@@ -1257,14 +1257,33 @@ def _measured(source: Any) -> Iterator[tuple[Any, int]]:
         yield copy, size
 
 
+class _Reader:
+    """Reads a file object on from a position, and has it at that position again after each read.
+
+    Other hosts may be reading the same object meanwhile.
+    """
+
+    def __init__(self, file: Any, start: int) -> None:
+        self._file = file
+        self._start = self._at = start
+
+    def read(self, size: int = -1) -> Any:
+        self._file.seek(self._at)
+        try:
+            return self._file.read(size)
+        finally:
+            self._at = self._file.tell()
+            self._file.seek(self._start)
+
+
 def _sending(file: Any, size: int) -> Callable[[_Input], None]:
     """What writes ``size`` bytes of a file, from where it stands now, as often as it is called."""
     start = file.tell()
 
     def write(target: _Input) -> None:
-        file.seek(start)
+        reader = _Reader(file, start)
         rest = size
-        while rest and (block := file.read(min(rest, _BLOCK_SIZE))):
+        while rest and (block := reader.read(min(rest, _BLOCK_SIZE))):
             target.write(block)
             rest -= len(block)
 
@@ -1733,19 +1752,23 @@ def _raw(command: StringCommand | str) -> str:
 
 
 def _standard_input(stdin: Any) -> Callable[[_Input], None] | None:
-    """What writes a ``_stdin``, as often as it is called."""
+    """What writes a ``_stdin``, as often as it is called.
+
+    A file object is read from where it stands, and stays there for the next command; one that cannot be sought, such
+    as a pipe, is read where it is, and gives the next command what is left.
+    """
     if stdin is None:
         return None
     start = None
     if hasattr(stdin, "read"):
         with suppress(OSError, ValueError, AttributeError):
-            start = stdin.tell()
+            position = stdin.tell()
+            stdin.seek(position)
+            start = position
     elif not isinstance(stdin, (str, bytes, list, tuple)):
         stdin = list(stdin)
 
     def write(file: _Input) -> None:
-        if start is not None:
-            stdin.seek(start)
-        write_stdin(stdin, file)
+        write_stdin(stdin if start is None else _Reader(stdin, start), file)
 
     return write

@@ -115,6 +115,14 @@ def test_text_and_streams_without_a_length_are_written(host: Host, tmp_path: Pat
     assert (tmp_path / "version").read_bytes() == Path("/proc/version").read_bytes()
 
 
+def test_hosts_that_are_sent_one_file_object_at_once_each_get_all_of_it(host: Host, tmp_path: Path) -> None:
+    content = os.urandom(3_000_000)
+    source = io.BytesIO(content)
+    paths = [tmp_path / str(number) for number in range(4)]
+    gevent.joinall([gevent.spawn(put, host, source, path) for path in paths], raise_error=True)
+    assert [path.read_bytes() == content for path in paths] == [True] * 4
+
+
 def test_files_are_read_to_text_objects_and_paths(host: Host, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("größe\n")
     text = io.StringIO()

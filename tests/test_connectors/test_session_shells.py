@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import gevent
 import pytest
@@ -171,6 +172,27 @@ def test_standard_input_arrives_byte_for_byte(host: Host) -> None:
     success, output = run(host, "cat", _stdin=lines)
     assert success
     assert output.stdout_lines == lines
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, lambda text: io.BytesIO(text.encode())])
+def test_commands_each_get_all_of_a_file_object_also_at_once(host: Host, kind: Callable[[str], IO[Any]]) -> None:
+    lines = [f"{number} größe" for number in range(20_000)]
+    file = kind("\n".join(["not this", *lines]))
+    file.readline()
+    position = file.tell()
+    commands = [gevent.spawn(run, host, "cat", _stdin=file) for _ in range(3)]
+    gevent.joinall(commands, raise_error=True)
+    assert [command.get()[1].stdout_lines == lines for command in commands] == [True] * 3
+    assert run(host, "cat", _stdin=file)[1].stdout_lines == lines
+    assert file.tell() == position
+
+
+def test_standard_input_that_cannot_be_sought_is_read_once(host: Host) -> None:
+    read, write = os.pipe()
+    os.write(write, b"from a pipe")
+    os.close(write)
+    with open(read, "rb") as stream:
+        assert [run(host, "cat", _stdin=stream)[1].stdout for _ in range(2)] == ["from a pipe", ""]
 
 
 def test_standard_input_that_nobody_reads_is_dropped(host: Host) -> None:
