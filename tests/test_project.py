@@ -218,7 +218,7 @@ def test_in_ci_a_test_or_module_that_is_skipped_fails(ci: str, outcome: str, tmp
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--continue-on-collection-errors", "-ra"],
         cwd=tmp_path,
-        env={**os.environ, "CI": ci, "PYTEST_ADDOPTS": "", "NO_COLOR": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CI": ci, "PYTEST_ADDOPTS": "", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         check=False,
