@@ -259,6 +259,40 @@ def test_moving_over_something_needs_leave(run: Run, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "dest" / "src").iterdir()] == ["src"]
 
 
+def test_moving_a_file_over_itself_leaves_it(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (folder / "file").write_text("x")
+    (tmp_path / "link").symlink_to("a folder")
+    for src, dest in ((folder, folder), (tmp_path / "link", folder), (folder, tmp_path / "link")):
+        nothing_to_do(run, files.move, src=str(src / "file"), dest=str(dest), overwrite=True)
+    nothing_to_do(run, files.move, src="file", dest=".", overwrite=True, _chdir=str(folder))
+    assert (folder / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("src", "dest", "message"),
+    [
+        ("x/y/x", ".", r"src .*x/y/x is in .*x, which would have to be removed"),
+        ("link/x", ".", r"src .*link/x is in .*x, which would have to be removed"),
+        ("x", "x/y", r"dest .*x/y is in src .*x, which cannot be moved into itself"),
+        ("to it/z", ".", r"src .*to it/z is a symbolic link to .*z"),
+    ],
+)
+def test_nothing_is_removed_with_which_that_would_go_which_is_to_be_moved(
+    tmp_path: Path, src: str, dest: str, message: str
+) -> None:
+    (tmp_path / "x/y/x").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("x/y")
+    (tmp_path / "z").write_text("z")
+    (tmp_path / "to it").mkdir()
+    (tmp_path / "to it/z").symlink_to("../z")
+    with connected_run() as run, pytest.raises(OperationError, match=message):
+        run.op(files.move, src=str(tmp_path / src), dest=str(tmp_path / dest), overwrite=True)
+    assert (tmp_path / "x/y/x").is_dir()
+    assert (tmp_path / "z").read_text() == "z"
+
+
 def test_moving_needs_something_to_move_and_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with connected_run() as run, pytest.raises(OperationError, match=r"src .*/nothing does not exist"):

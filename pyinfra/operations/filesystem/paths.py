@@ -251,7 +251,7 @@ def ensure_link(
     """
     status = host.get_fact(Link, path=path)
     unchanged = f"link {path} already exists"
-    if not symbolic and status is False and _are_same_file(path, target):
+    if not symbolic and status is False and are_same_file(path, target):
         return unchanged
     if status is False:
         yield from obstacle.clear(path, "link")
@@ -271,7 +271,8 @@ def ensure_link(
     return None
 
 
-def _are_same_file(path: str, other: str) -> bool:
+def are_same_file(path: str, other: str) -> bool:
+    """Whether two paths lead to one file."""
     test = StringCommand("if test", QuotePath(path), "-ef", QuotePath(other), "; then echo same; fi")
     return str(host.get_fact(Command, command=test.get_raw_value()) or "").strip() == "same"
 

@@ -8,10 +8,11 @@ from pyinfra import host
 from pyinfra.api import OperationError, StringCommand, operation
 from pyinfra.api.command import QuotePath
 from pyinfra.facts.files import Directory, File, FindDirectories, FindFiles, FindLinks, Link, Sha1File
+from pyinfra.facts.server import Command
 
 from ..util.files import unix_path_join
 from . import Commands, of_files
-from .paths import Steps, is_directory, remote_path, report_no_change
+from .paths import Steps, are_same_file, is_directory, remote_path, report_no_change
 
 
 @operation()
@@ -22,7 +23,7 @@ def move(src: str, dest: str, overwrite: bool = False) -> Commands:
     Args:
         src: what to move
         dest: the folder
-        overwrite: remove what has its name there
+        overwrite: remove what has its name there, unless that is, or holds, what is to be moved
 
     .. code:: python
 
@@ -61,10 +62,38 @@ def _move_into(src: str, dest: str, overwrite: bool) -> Steps:
     if there is not None:
         if not overwrite:
             raise OperationError(f"dest {target} already exists and `overwrite` is unset")
+        if _keeps_what_it_moves(src, source, dest, target):
+            return f"{src} is in {dest} already"
         # mv would put a folder into one of its name, and not take its place
         yield StringCommand("rm", "-rf", QuotePath(target))
     yield StringCommand("mv", QuotePath(src), QuotePath(dest))
     return None
+
+
+def _keeps_what_it_moves(src: str, source: object, dest: str, target: str) -> bool:
+    """Whether what would make way is what would be moved; ``source`` is the ``File`` fact of that.
+
+    Raises:
+        OperationError: it is not, but with the one the other would go as well
+    """
+    name = posixpath.basename(src)
+    source_path = unix_path_join(_real_folder(posixpath.dirname(src) or "."), name)
+    target_path = unix_path_join(_real_folder(dest), name)
+    if source_path == target_path:
+        return True
+    if source_path.startswith(f"{target_path}/"):
+        raise OperationError(f"src {src} is in {target}, which would have to be removed for it")
+    if target_path.startswith(f"{source_path}/"):
+        raise OperationError(f"dest {dest} is in src {src}, which cannot be moved into itself")
+    if source is False and host.get_fact(Link, path=src) and are_same_file(src, target):
+        raise OperationError(f"src {src} is a symbolic link to {target}, which would have to be removed for it")
+    return False
+
+
+def _real_folder(path: str) -> str:
+    """The path of a folder without any symbolic links in it."""
+    command = StringCommand("CDPATH= cd", QuotePath(path), "&& pwd -P")
+    return str(host.get_fact(Command, command=command.get_raw_value()))
 
 
 def _copy_into(src: str, dest: str, overwrite: bool) -> Steps:
