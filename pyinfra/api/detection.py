@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
-from .facts import PendingFact
 from .generators import would_change
 from .order import user_frame
 from .readahead import can_read_together, read_facts_of
+from .running import PendingFact
 
 if TYPE_CHECKING:
     from .host import Host
@@ -42,44 +43,55 @@ class DeployLine(NamedTuple):
         return rest if self.frame is None else TracebackType(rest, self.frame, self.instruction, self.number)
 
 
+# The host whose deploy code a greenlet is running, and its operations that wait, with where they were called
+_undetected: ContextVar[tuple[Host, dict[str, DeployLine]] | None] = ContextVar("_undetected", default=None)
+
+
 @contextmanager
 def detecting_together(state: State, host: Host) -> Iterator[None]:
     """Around deploy code: the host's operations may share the round trips of their change detection."""
-    if host.undetected is not None:
+    if _waiting_of(host) is not None:
         yield
         return
-    host.undetected = {}
+    before = _undetected.get()
+    _undetected.set((host, {}))
     try:
         yield
         detect_rest(state, host)
     finally:
-        host.undetected = None
+        _undetected.set(before)
+
+
+def _waiting_of(host: Host) -> dict[str, DeployLine] | None:
+    """A host's operations that are waiting, if this greenlet is running its deploy code."""
+    undetected = _undetected.get()
+    return undetected[1] if undetected is not None and undetected[0] is host else None
 
 
 def detect_changes(state: State, host: Host, op_hash: str, op_data: StateOperationHostData) -> None:
     """Find out whether an operation that is being recorded would change something, now or at the end of the file."""
-    if host.undetected is None or not op_data.runs_ahead or state.print_noop_info or state.print_fact_info:
+    waiting = _waiting_of(host)
+    if waiting is None or not op_data.runs_ahead or state.print_noop_info or state.print_fact_info:
         _conclude(state, host, op_data, would_change(host, op_hash, op_data))
         return
     if not can_read_together(state, host):
         _conclude(state, host, op_data, would_change(host, op_hash, op_data))
         return
-    host.pending_facts = {}
     try:
-        change = would_change(host, op_hash, op_data)
+        change = would_change(host, op_hash, op_data, {})
     except PendingFact:
-        host.undetected[op_hash] = DeployLine.of_caller()
+        waiting[op_hash] = DeployLine.of_caller()
         return
-    finally:
-        host.pending_facts = None
     _conclude(state, host, op_data, change)
 
 
 def detect_rest(state: State, host: Host) -> None:
-    """Find out about the operations of a host that are waiting for it."""
-    if not host.undetected:
+    """Find out about the operations of a host that are waiting for it, if this greenlet is running its deploy code."""
+    found = _waiting_of(host)
+    if not found:
         return
-    waiting, host.undetected = host.undetected, {}
+    waiting = found.copy()
+    found.clear()
     read_facts_of(state, host, waiting)
     for op_hash, line in waiting.items():
         op_data = state.ops[host][op_hash]

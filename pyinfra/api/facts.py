@@ -22,8 +22,8 @@ from .factcache import freeze, own_copy
 from .hiddenvalue import MASK
 from .reading import Bound, form_of
 from .reading import FactReadError as FactReadError
-from .reading import PendingFact as PendingFact
 from .reading import Reading as Reading
+from .running import PendingFact, running_on
 from .state import HostFailure
 
 if TYPE_CHECKING:
@@ -215,9 +215,10 @@ def get_fact(
             _tell_loaded(state, host, cls, bound, value, cached=True)
             return value
     reading = Reading(state, host, cls(), bound, values, bool(arguments["_ignore_errors"]))
-    if host.pending_facts is not None:
+    running = running_on(host)
+    if running is not None and running.pending_facts is not None:
         if key is not None:
-            host.pending_facts.setdefault(key, reading)
+            running.pending_facts.setdefault(key, reading)
         raise PendingFact
 
     if not host.connected:

@@ -5,27 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from .running import Running, running_generator, set_running
+
 if TYPE_CHECKING:
     from .host import Host
+    from .reading import Reading
     from .state import StateOperationHostData
 
 
-def commands_of(host: Host, op_hash: str, op_data: StateOperationHostData) -> Iterator[Any]:
-    """What an operation's generator yields, which finds on the host what belongs to the operation while it runs."""
+def commands_of(
+    host: Host,
+    op_hash: str,
+    op_data: StateOperationHostData,
+    pending_facts: dict[Any, Reading] | None = None,
+) -> Iterator[Any]:
+    """What an operation's generator yields, which finds on the host what belongs to the operation while it runs.
+
+    Raises:
+        PendingFact: it runs ahead, and misses a fact or would do something before its turn
+    """
+    around = running_generator()
+    if pending_facts is None and around is not None and around.host is host:
+        # A generator that runs ahead asks about another operation
+        pending_facts = around.pending_facts
+    running = Running(host, op_hash, op_data, pending_facts)
     generator: Iterator[Any] | None = None
     while True:
-        before = (
-            host.in_op,
-            host.current_op_hash,
-            host.current_op_global_arguments,
-            host.current_op_deploy_data,
-            host.op_has_secrets,
-        )
-        host.in_op = op_data.sets_in_op
-        host.current_op_hash = op_hash
-        host.current_op_global_arguments = op_data.global_arguments
-        host.current_op_deploy_data = op_data.deploy_data
-        host.op_has_secrets = op_data.has_secrets
+        before = set_running(running)
         try:
             if generator is None:
                 generator = op_data.command_generator()
@@ -33,16 +39,23 @@ def commands_of(host: Host, op_hash: str, op_data: StateOperationHostData) -> It
         except StopIteration:
             return
         finally:
-            (
-                host.in_op,
-                host.current_op_hash,
-                host.current_op_global_arguments,
-                host.current_op_deploy_data,
-                host.op_has_secrets,
-            ) = before
+            set_running(before)
         yield command
 
 
-def would_change(host: Host, op_hash: str, op_data: StateOperationHostData) -> bool:
-    """Whether an operation has at least one command to run, as far as can be told now."""
-    return next(commands_of(host, op_hash, op_data), None) is not None
+def would_change(
+    host: Host,
+    op_hash: str,
+    op_data: StateOperationHostData,
+    pending_facts: dict[Any, Reading] | None = None,
+) -> bool:
+    """Whether an operation has at least one command to run, as far as can be told now.
+
+    Args:
+        host, op_hash, op_data: the operation
+        pending_facts: where the facts that it misses go, to be read together
+
+    Raises:
+        PendingFact: a fact went there, or something is not to be done yet
+    """
+    return next(commands_of(host, op_hash, op_data, pending_facts), None) is not None

@@ -16,13 +16,14 @@ from pyinfra.context import ctx_config
 from .arguments import Arguments, all_argument_meta, default_arguments, resolve_arguments
 from .command import StringCommand
 from .connectors import get_execution_connector
-from .detection import DeployLine, detect_rest
+from .detection import detect_rest
 from .exceptions import ConnectError, PyinfraError
 from .factcache import FactCache, Horizon
 from .facts import get_fact
 from .hostdata import DeployDefaults
 from .hostdata import HostData as HostData
 from .output import format_text
+from .running import running_on
 from .util import sha1_hash
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from .arguments import AllArguments
     from .config import Config
-    from .facts import FactBase, Reading, ShortFactBase
+    from .facts import FactBase, ShortFactBase
     from .inventory import Inventory
     from .state import State
 
@@ -62,19 +63,14 @@ class Host:
     # Why it was connected in the middle of a run, if it was
     connect_reason: str | None = None
 
-    # The operation whose generator is running, and the @deploy functions around the code that is
-    in_op: bool = False
-    in_callback_op: bool = False
-    current_op_hash: str | None = None
-    current_op_global_arguments: AllArguments | None = None
-    current_op_deploy_data: dict[str, Any] | None = None
-    op_has_secrets: bool = False  # among its arguments
+    # The @deploy functions around the code that is running
     in_deploy: bool = False
     current_deploy_name: str | None = None
     current_deploy_kwargs: Arguments | None = None
     current_deploy_data: dict[str, Any] | None = None
 
-    # The operation whose commands are running, and the one that its callback has called
+    # The operation whose commands are running, whether that is a callback, and the operation that it has called
+    in_callback_op: bool = False
     executing_op_hash: str | None = None
     nested_executing_op_hash: str | None = None
     # Runs an operation that a callback calls; set while one runs
@@ -101,10 +97,6 @@ class Host:
         self.adding: int | None = None
         self.fact_values = FactCache()
         self.horizon = Horizon()
-        # What generators that run ahead miss (see readahead.py)
-        self.pending_facts: dict[Any, Reading] | None = None
-        # Operations whose change detection waits for more of them, and where they were called (see detection.py)
-        self.undetected: dict[str, DeployLine] | None = None
         self._defaults: tuple[tuple[Any, ...], Arguments] | None = None
         self.data = HostData(
             self,
@@ -170,8 +162,41 @@ class Host:
 
     def noop(self, description: str) -> None:
         """Say, from an operation, why there is nothing to do."""
-        if self.pending_facts is None:
+        running = running_on(self)
+        if running is None or running.pending_facts is None:
             self.state.trigger_callbacks("operation_host_noop", self, self.current_op_hash, description)
+
+    # The operation whose generator the greenlet that asks is running
+
+    @property
+    def in_op(self) -> bool:
+        """Whether an operation's generator is asking, whose global arguments are those of the facts that it reads."""
+        running = running_on(self)
+        return running is not None and running.op_data.sets_in_op
+
+    @property
+    def current_op_hash(self) -> str | None:
+        """The operation whose generator is asking."""
+        running = running_on(self)
+        return None if running is None else running.op_hash
+
+    @property
+    def current_op_global_arguments(self) -> AllArguments | None:
+        """Its global arguments."""
+        running = running_on(self)
+        return None if running is None else running.op_data.global_arguments
+
+    @property
+    def current_op_deploy_data(self) -> dict[str, Any] | None:
+        """The data defaults of the ``@deploy`` functions around its call."""
+        running = running_on(self)
+        return None if running is None else running.op_data.deploy_data
+
+    @property
+    def op_has_secrets(self) -> bool:
+        """Whether there are secrets among its arguments."""
+        running = running_on(self)
+        return running is not None and running.op_data.has_secrets
 
     # Around operations
 
@@ -439,8 +464,7 @@ class Host:
 
     def _ask_connector(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call one of the connector's methods; an error that says that the connection broke is kept as well."""
-        if self.undetected:
-            detect_rest(self.state, self)
+        detect_rest(self.state, self)
         if not self.connected:
             raise ConnectError(f"Host {self.name} is not connected")
         try:

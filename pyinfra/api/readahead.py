@@ -15,8 +15,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .exceptions import ConnectError, PyinfraError
-from .facts import PendingFact, Reading
 from .generators import would_change
+from .reading import Reading
+from .running import PendingFact
 
 if TYPE_CHECKING:
     from .host import Host
@@ -64,18 +65,14 @@ def read_facts_of(state: State, host: Host, op_hashes: Iterable[str]) -> None:
     while waiting:
         epoch, began = state.epoch, time.monotonic()
         pending: dict[Any, Reading] = {}
-        host.pending_facts = pending
         still_waiting = []
-        try:
-            for op_hash in waiting:
-                try:
-                    would_change(host, op_hash, state.ops[host][op_hash])
-                except PendingFact:
-                    still_waiting.append(op_hash)
-                except Exception:  # it comes again when the operation runs, which is where it belongs
-                    continue
-        finally:
-            host.pending_facts = None
+        for op_hash in waiting:
+            try:
+                would_change(host, op_hash, state.ops[host][op_hash], pending)
+            except PendingFact:
+                still_waiting.append(op_hash)
+            except Exception:  # it comes again when the operation runs, which is where it belongs
+                continue
         wanted = {key: reading for key, reading in pending.items() if key not in tried}
         if not wanted:
             return

@@ -252,10 +252,6 @@ class Reading:
         raise FactReadError(f"Could not load fact {self.label()}{why}", output, is_unexpected) from error
 
 
-class PendingFact(BaseException):
-    """Ends an operation's generator that runs ahead, at a fact that is not known yet (see readahead.py)."""
-
-
 class FactReadError(FactError):
     """A fact's command failed.
 
