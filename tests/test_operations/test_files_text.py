@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+import pyinfra
 from pyinfra.api import OperationTypeError, OperationValueError
+from pyinfra.api.connect import on_hosts
 from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_ops
+from pyinfra.local import run_deploy_file
 from pyinfra.operations import files
 from tests.support.busybox import busybox_path
 from tests.support.engine import Engine
@@ -244,6 +247,21 @@ def test_a_link_is_followed_by_the_user_and_in_the_folder_of_the_operation(run: 
         settles(run, operation, path="link", **arguments, _chdir=str(path.parent), _stdin="not for facts")
         assert path.read_text() == expected
     assert (path.parent / "link").is_symlink()
+
+
+def test_a_link_is_followed_by_the_settings_of_the_deploy_file(
+    run: Run, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path.parent / "link").symlink_to("a file")
+    deploy = tmp_path / "deploy.py"
+    deploy.write_text(
+        "from pyinfra import config\nfrom pyinfra.operations import files\nconfig.SHELL = None\n"
+        f"files.replace(path='{path.parent}/link', text='two', replace='2')\n"
+    )
+    monkeypatch.setattr(pyinfra, "is_cli", True)
+    on_hosts(run.state, None, lambda: run_deploy_file(run.host, str(deploy)))
+    run_ops(run.state)
+    assert path.read_text() == "one\n2\nthree\n"
 
 
 def test_a_backup_is_beside_what_a_link_leads_to(run: Run, path: Path) -> None:

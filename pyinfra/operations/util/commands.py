@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api import StringCommand
+from pyinfra.api.facts import FACT_ARGUMENT_KEYS, Reading
+from pyinfra.api.reading import form_of
 
 if TYPE_CHECKING:
     from pyinfra.api.arguments import ConnectorArguments
+    from pyinfra.api.facts import FactBase
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
 
@@ -15,6 +18,25 @@ if TYPE_CHECKING:
 def succeeded(result: Any) -> bool:
     """Whether what executing a command returned means success."""
     return bool(result[0] if isinstance(result, tuple) else result)
+
+
+def read_fact(
+    state: State, host: Host, connector_arguments: ConnectorArguments, cls: type[FactBase[Any]], **own: Any
+) -> Any:
+    """The value of a fact that a command needs while it runs.
+
+    Args:
+        state: the run
+        host: the host
+        connector_arguments: those of the command, which are resolved: the configuration has no more say in them
+        cls: the fact's class
+        own: the fact's own arguments
+
+    Raises:
+        FactError: it could not be read
+    """
+    arguments = {key: value for key, value in connector_arguments.items() if key in FACT_ARGUMENT_KEYS}
+    return Reading(state, host, cls(), form_of(cls).bind((), own), arguments, ignore_errors=False).read()[0]
 
 
 class PreparedCommand(StringCommand):

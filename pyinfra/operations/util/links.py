@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyinfra import host
 from pyinfra.api import OperationError, StringCommand
-from pyinfra.api.facts import FACT_ARGUMENT_KEYS
-from pyinfra.context import ctx_host
 from pyinfra.facts.files import File, Link
+
+from .commands import read_fact
 
 if TYPE_CHECKING:
     from pyinfra.api.arguments import ConnectorArguments
@@ -20,18 +21,21 @@ if TYPE_CHECKING:
 _LINK_LIMIT = 40
 
 
-def follow_links(path: str, **arguments: Any) -> tuple[str, Any]:
+def follow_links(path: str, get_fact: Callable[..., Any] | None = None) -> tuple[str, Any]:
     """Where a path leads, through symbolic links, and the :class:`File` fact of that.
 
-    ``arguments`` are global ones for the facts.
+    Args:
+        path: where to begin
+        get_fact: reads facts; by default those of the host whose operation is being prepared
 
     Raises:
         OperationError: the links go round in circles
     """
     start = path
+    get_fact = get_fact or host.get_fact
     for _ in range(_LINK_LIMIT):
-        status = host.get_fact(File, path=path, **arguments)
-        link = host.get_fact(Link, path=path, **arguments) if status is False else None
+        status = get_fact(File, path=path)
+        link = get_fact(Link, path=path) if status is False else None
         if not link:
             return path, status
         path = posixpath.join(posixpath.dirname(path), link["link_target"])
@@ -49,15 +53,13 @@ class ReplacingCommand(StringCommand):
     """
 
     def __init__(self, path: str, make: Callable[[str], StringCommand]) -> None:
-        super().__init__(make(path))
+        self.command = make(path)
+        super().__init__(self.command)
         self.path = path
         self.make = make
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
         """Run it; returns ``(success, CommandOutput)``."""
-        arguments = {key: value for key, value in connector_arguments.items() if key in FACT_ARGUMENT_KEYS}
-        with ctx_host.use(host):
-            path, _ = follow_links(self.path, **arguments)
-            if path != self.path:
-                return self.make(path).execute(state, host, connector_arguments)
-        return super().execute(state, host, connector_arguments)
+        path, _ = follow_links(self.path, partial(read_fact, state, host, connector_arguments))
+        command = self.command if path == self.path else self.make(path)
+        return command.execute(state, host, connector_arguments)
