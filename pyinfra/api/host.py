@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from gevent.lock import RLock
 from typing_extensions import Unpack
 
 from pyinfra import logger
@@ -95,6 +96,9 @@ class Host:
         # that calls operations now (see order.py)
         self.calls_at: dict[tuple[Any, ...], int] = {}
         self.adding: int | None = None
+        # Held while it connects and disconnects, and while a connector does something that takes one call at a time
+        self._connecting = RLock()
+        self._calling = RLock()
         self.fact_values = FactCache()
         self.horizon = Horizon()
         self._defaults: tuple[tuple[Any, ...], Arguments] | None = None
@@ -293,7 +297,7 @@ class Host:
             temp_directory
             or arguments.get("_temp_dir")
             or self.config.TEMP_DIR
-            or self.get_fact("server.TmpDir")
+            or self.get_fact("pyinfra.facts.server.TmpDir")
             or self.config.DEFAULT_TEMP_DIR
         )
         key = hash_key or str(uuid.uuid4())
@@ -347,6 +351,11 @@ class Host:
         """
         if self.connected:
             return True
+        with self._connecting:
+            # Another greenlet may have connected meanwhile
+            return self.connected or self._connect(reason, show_errors, raise_exceptions)
+
+    def _connect(self, reason: str | None, show_errors: bool, raise_exceptions: bool) -> bool:
         connector = self.make_connector()
         if self.broken:
             with suppress(Exception):
@@ -375,16 +384,17 @@ class Host:
 
     def disconnect(self) -> None:
         """Disconnect, if connected; :meth:`connect` connects again."""
-        if not (self.connected or self.broken):
-            return
-        if self.connected:
-            remove_askpass_files(self)
-        self.connected = self.broken = False
-        self.state.epoch += 1
-        try:
-            self.connector.disconnect()
-        finally:
-            self.state.trigger_callbacks("host_disconnect", self)
+        with self._connecting:
+            if not (self.connected or self.broken):
+                return
+            if self.connected:
+                remove_askpass_files(self)
+            self.connected = self.broken = False
+            self.state.epoch += 1
+            try:
+                self.connector.disconnect()
+            finally:
+                self.state.trigger_callbacks("host_disconnect", self)
 
     def reconnect(self, reason: str | None = None) -> None:
         """Begin the connection anew, with what has changed of the log-in user since: groups, profile.
@@ -398,12 +408,13 @@ class Host:
         Raises:
             ConnectError: the host cannot be reached any more
         """
-        if self.connected and hasattr(self.connector, "reconnect"):
-            self.state.epoch += 1
-            self._ask_connector("reconnect")
-            return
-        self.disconnect()
-        self.connect(reason, show_errors=False, raise_exceptions=True)
+        with self._connecting:
+            if self.connected and hasattr(self.connector, "reconnect"):
+                self.state.epoch += 1
+                self._ask_connector("reconnect")
+                return
+            self.disconnect()
+            self.connect(reason, show_errors=False, raise_exceptions=True)
 
     def lost(self, error: ConnectError) -> None:
         """Take note that the connection broke: nothing more is sent over it."""
@@ -468,7 +479,12 @@ class Host:
         if not self.connected:
             raise ConnectError(f"Host {self.name} is not connected")
         try:
-            return getattr(self.connector, method)(*args, **kwargs)
+            with self.calling():
+                return getattr(self.connector, method)(*args, **kwargs)
         except ConnectError as error:
             self.connection_error = error
             raise
+
+    def calling(self) -> AbstractContextManager[Any]:
+        """Around calls of the connector: they are one at a time, unless it takes several commands at once."""
+        return nullcontext() if hasattr(self.connector, "run_fact_commands") else self._calling

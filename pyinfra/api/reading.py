@@ -208,12 +208,13 @@ class Reading:
                 pairs = in_batch([(command, self.arguments)], print_output, state.print_fact_input)
                 ok, output = pairs[0]
             else:
-                ok, output = host.connector.run_shell_command(
-                    command,
-                    print_output=print_output,
-                    print_input=state.print_fact_input,
-                    **self.arguments,
-                )
+                with host.calling():
+                    ok, output = host.connector.run_shell_command(
+                        command,
+                        print_output=print_output,
+                        print_input=state.print_fact_input,
+                        **self.arguments,
+                    )
         except ConnectError as error:
             host.lost(error)
             raise

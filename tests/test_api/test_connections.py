@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import gevent
 import pytest
 
 from pyinfra import logger
@@ -14,6 +15,7 @@ from pyinfra.api.exceptions import ConnectError, ConnectorDataTypeError, Pyinfra
 from pyinfra.operations import python
 
 from ..support.engine import Cat, Engine, commands
+from .test_readahead import Batches
 
 BROKEN = ConnectError("the line is dead")
 
@@ -216,3 +218,43 @@ def test_host_connect_tells_or_raises_as_asked() -> None:
     assert len(events) == 1
     with pytest.raises(ConnectError, match=r"^no$"):
         host.connect(raise_exceptions=True)
+
+
+def asked_by_all(engine: Engine, ask: Callable[[Any], Any]) -> None:
+    """Ask something of host db from all others at once."""
+    db = engine.host("db")
+    others = [host for host in engine.inventory if host is not db]
+    engine.add(python.call, lambda: ask(db), host=others)
+    engine.run()
+
+
+def test_a_host_that_several_others_ask_for_a_fact_is_connected_once() -> None:
+    engine = Engine("a b c db", script={"cat /f": "x"})
+    engine.host("db").disconnect()
+    engine.host("db").data.connect_script = lambda host: gevent.sleep(0.01)
+    events = engine.record("host_before_connect", "host_connect")
+    values: list[str] = []
+    asked_by_all(engine, lambda db: values.append(db.get_fact(Cat, "/f")))
+    assert values == ["x"] * 3
+    assert [event[0] for event in events] == ["host_before_connect", "host_connect"]
+
+
+@pytest.mark.parametrize("takes_several", [True, False])
+@pytest.mark.parametrize("ask", [lambda db: db.run_shell_command("cat /f"), lambda db: db.get_fact(Cat, "/f")])
+def test_a_connector_gets_one_call_at_a_time_unless_it_takes_several(ask: Any, takes_several: bool) -> None:
+    under_way: list[int] = [0]
+    most: list[int] = []
+
+    def answer(_host: Any) -> str:
+        under_way[0] += 1
+        most.append(under_way[0])
+        gevent.sleep(0.01)
+        under_way[0] -= 1
+        return "x"
+
+    engine = Engine("a b c db", script={"cat /f": answer})
+    if takes_several:
+        Batches(engine, "db")
+    asked_by_all(engine, ask)
+    assert len(most) == 3
+    assert max(most) == (3 if takes_several else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +120,12 @@ def test_a_temporary_name_asks_the_host_for_its_folder_when_nothing_says_it() ->
 def test_facts_in_deploy_code_are_asked_for_by_class_or_name() -> None:
     engine = Engine(script={"cat /f": "x"})
     assert engine.host().get_fact(Cat, "/f") == engine.host().get_fact("tests.support.engine.Cat", path="/f") == "x"
+
+
+def test_a_users_module_called_server_is_no_place_of_the_hosts_temporary_folder(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "server.py").write_text("raise AssertionError('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert Engine().host().get_temp_filename("key").startswith("/tmp/pyinfra-")
