@@ -70,6 +70,11 @@ def test_a_user_is_made_as_wanted_and_changed_and_removed(inside: Run, machine: 
     assert machine.run("ls /home") == f"{USER}\n"
 
 
+def test_a_new_user_joins_the_groups_that_are_to_be_added(inside: Run) -> None:
+    changes_once(inside, server.user, user=USER, groups=["audio", "video"], append=True, ensure_home=False)
+    assert set(inside.fact(Users)[USER]["groups"]) == {"audio", "video"}
+
+
 def test_a_user_whose_group_is_there_already_joins_it(inside: Run) -> None:
     inside.op(server.group, group=USER)
     changes_once(inside, server.user, user=USER, ensure_home=False)

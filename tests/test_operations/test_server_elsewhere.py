@@ -52,6 +52,24 @@ def test_a_user_of_openbsd_is_made_without_long_options() -> None:
     assert made == ["useradd -d /home/bob -u 1001 -m bob"]
 
 
+@pytest.mark.parametrize(
+    ("system", "append", "command"),
+    [
+        ("Linux", True, "usermod -a -G video bob"),
+        ("Linux", False, "usermod -G video bob"),
+        ("OpenBSD", True, "usermod -G video bob"),
+        ("OpenBSD", False, "usermod -S video bob"),
+        ("NetBSD", True, "usermod -G video bob"),
+        ("FreeBSD", True, "pw usermod -n bob -a -G video"),
+        ("FreeBSD", False, "pw usermod -n bob -G video"),
+    ],
+)
+def test_groups_are_added_or_set_by_the_option_of_the_system(system: str, append: bool, command: str) -> None:
+    responses = {"uname -s": system, "/etc/passwd": BOB, "command -v usermod": "/usr/sbin/usermod"}
+    arguments: dict[str, Any] = {"user": "bob", "groups": ["video"], "ensure_home": False}
+    assert commands_of(responses, server.user, append=append, **arguments) == [command]
+
+
 def test_a_password_is_the_standard_input_of_freebsd_s_tool() -> None:
     responses = {**FREEBSD, "/etc/passwd": BOB}
     changed = commands_of(responses, server.user, user="bob", password="$6$new", comment="Bob B", ensure_home=False)

@@ -40,21 +40,7 @@ def group(
     if exists is present:
         host.noop(f"group {group} {'exists' if present else 'does not exist'}")
         return
-    name = QuoteString(group)
-    is_freebsd = host.get_fact(Os) == "FreeBSD"
-    if not present:
-        yield StringCommand("pw", "groupdel", "-n", name) if is_freebsd else StringCommand("groupdel", name)
-        return
-    if is_freebsd:
-        yield StringCommand("pw", "groupadd", "-n", name, *(["-g", QuoteString(str(gid))] if gid else []))
-        return
-    is_linux = host.get_fact(Os) == "Linux"
-    bits: list[Any] = ["groupadd", *(["-r"] if system and is_linux else [])]
-    # OpenBSD and NetBSD know no long options, and take the name last
-    if is_linux:
-        yield StringCommand(*bits, name, *(["--gid", QuoteString(str(gid))] if gid else []))
-    else:
-        yield StringCommand(*bits, *(["-g", QuoteString(str(gid))] if gid else []), name)
+    yield _tools().add_group(group, system, gid) if present else _tools().remove_group(group)
 
 
 @dataclass(frozen=True)
@@ -95,15 +81,19 @@ class Account:
         )
         return changes if changes != Account(user=self.user, append=self.append) else None
 
-    def get_options(self) -> list[Any]:
-        """The options that useradd, usermod and FreeBSD's pw have in common."""
+    def get_options(self, groups_option: str = "-G") -> list[Any]:
+        """The options that useradd, usermod and FreeBSD's pw have in common.
+
+        Args:
+            groups_option: that for the other groups, of which systems have one to add and one to set
+        """
         pairs = {"-d": self.home, "-s": self.shell, "-g": self.group}
         bits: list[Any] = []
         for option, value in pairs.items():
             if value is not None:
                 bits += [option, QuoteString(value)]
         if self.groups:
-            bits += [*(["-a"] if self.append else []), "-G", _comma_list(self.groups)]
+            bits += [groups_option, _comma_list(self.groups)]
         return bits
 
 
@@ -113,6 +103,10 @@ def _comma_list(words: Iterable[str]) -> StringCommand:
 
 def _text_option(option: str, value: Any) -> list[Any]:
     return [] if value is None else [option, QuoteString(value)]
+
+
+def _number_option(option: str, value: Any) -> list[Any]:
+    return [] if value is None or value == "" else [option, str(int(value))]
 
 
 class _GroupsCommand(StringCommand):
@@ -155,30 +149,44 @@ class Creation:
 
 
 class ShadowTools:
-    """useradd, usermod and userdel, of Linux, OpenBSD and NetBSD."""
+    """useradd, groupadd and their like, of Linux."""
+
+    def add_group(self, group: str, system: bool, gid: int | str | None) -> StringCommand:
+        """The command that makes a group."""
+        front = ["groupadd", *(["-r"] if system else [])]
+        return StringCommand(*front, QuoteString(group), *_number_option("--gid", gid))
+
+    def remove_group(self, group: str) -> StringCommand:
+        """The command that removes a group."""
+        return StringCommand("groupdel", QuoteString(group))
 
     def add(self, account: Account, creation: Creation) -> StringCommand:
         """The command that makes a user."""
-        is_linux = host.get_fact(Os) == "Linux"
         _require_program("useradd")
-        bits = ["useradd", *account.get_options()]
-        if creation.system and is_linux:
-            bits.append("-r")
-        if creation.uid is not None:
-            bits += ["--uid" if is_linux else "-u", str(int(creation.uid))]
+        bits = ["useradd", *account.get_options(), *self.creation_options(creation)]
         bits += _text_option("-c", account.comment)
         if not creation.unique:
             bits.append("-o")
-        if creation.create_home:
-            bits.append("-m")
-        elif is_linux:
-            bits.append("-M")
+        bits += self.home_options(creation)
         return StringCommand(*bits, *_text_option("-p", account.password), QuoteString(account.user))
+
+    def creation_options(self, creation: Creation) -> list[Any]:
+        """The options for the id of a new user, and for which range it is from."""
+        return [*(["-r"] if creation.system else []), *_number_option("--uid", creation.uid)]
+
+    def home_options(self, creation: Creation) -> list[str]:
+        """The options that say whether a home folder is made."""
+        return ["-m" if creation.create_home else "-M"]
+
+    def groups_option(self, append: bool) -> str:
+        """The option of usermod for groups that are added, or that are to be all there are."""
+        return "-a -G" if append else "-G"
 
     def change(self, changes: Account) -> StringCommand:
         """The command that changes a user."""
         _require_program("usermod")
-        bits = ["usermod", *changes.get_options(), *_text_option("-c", changes.comment)]
+        options = changes.get_options(self.groups_option(changes.append))
+        bits = ["usermod", *options, *_text_option("-c", changes.comment)]
         return StringCommand(*bits, *_text_option("-p", changes.password), QuoteString(changes.user))
 
     def remove(self, user: str) -> StringCommand:
@@ -187,8 +195,44 @@ class ShadowTools:
         return StringCommand("userdel", QuoteString(user))
 
 
+class BsdTools(ShadowTools):
+    """The same of NetBSD: they know no long options, no low ids for the system's, and take names last."""
+
+    def add_group(self, group: str, system: bool, gid: int | str | None) -> StringCommand:
+        """The command that makes a group."""
+        return StringCommand("groupadd", *_number_option("-g", gid), QuoteString(group))
+
+    def creation_options(self, creation: Creation) -> list[Any]:
+        """The option for the id of a new user."""
+        return _number_option("-u", creation.uid)
+
+    def home_options(self, creation: Creation) -> list[str]:
+        """The option that has a home folder made."""
+        return ["-m"] if creation.create_home else []
+
+    def groups_option(self, append: bool) -> str:
+        """The option of usermod for groups that are added: it has none for those that are to be all there are."""
+        return "-G"
+
+
+class OpenBsdTools(BsdTools):
+    """The same of OpenBSD."""
+
+    def groups_option(self, append: bool) -> str:
+        """The option of usermod for groups that are added, or that are to be all there are."""
+        return "-G" if append else "-S"
+
+
 class Pw:
     """FreeBSD's ``pw``."""
+
+    def add_group(self, group: str, system: bool, gid: int | str | None) -> StringCommand:
+        """The command that makes a group."""
+        return StringCommand("pw", "groupadd", "-n", QuoteString(group), *_number_option("-g", gid))
+
+    def remove_group(self, group: str) -> StringCommand:
+        """The command that removes a group."""
+        return StringCommand("pw", "groupdel", "-n", QuoteString(group))
 
     def call(self, command: str, account: Account, options: Iterable[Any]) -> StringCommand:
         """``pw`` with a password, if there is one, as its standard input."""
@@ -200,10 +244,7 @@ class Pw:
 
     def add(self, account: Account, creation: Creation) -> StringCommand:
         """The command that makes a user."""
-        options = account.get_options()
-        if creation.uid is not None:
-            options += ["-u", str(int(creation.uid))]
-        options += _text_option("-c", account.comment)
+        options = [*account.get_options(), *_number_option("-u", creation.uid), *_text_option("-c", account.comment)]
         if not creation.unique:
             options.append("-o")
         if creation.create_home:
@@ -212,11 +253,22 @@ class Pw:
 
     def change(self, changes: Account) -> StringCommand:
         """The command that changes a user."""
-        return self.call("usermod", changes, [*changes.get_options(), *_text_option("-c", changes.comment)])
+        options = changes.get_options("-a -G" if changes.append else "-G")
+        return self.call("usermod", changes, [*options, *_text_option("-c", changes.comment)])
 
     def remove(self, user: str) -> StringCommand:
         """The command that removes a user, and leaves the home folder."""
         return StringCommand("pw", "userdel", "-n", QuoteString(user))
+
+
+def _tools() -> ShadowTools | Pw:
+    """The tools of the host's system."""
+    system = host.get_fact(Os)
+    if system == "FreeBSD":
+        return Pw()
+    if system == "Linux":
+        return ShadowTools()
+    return OpenBsdTools() if system == "OpenBSD" else BsdTools()
 
 
 def get_account_command(
@@ -225,7 +277,7 @@ def get_account_command(
     existing: Mapping[str, Any] | None,
 ) -> StringCommand | None:
     """The command that makes a user, or makes it what is wanted; ``None`` if it is that."""
-    tools = Pw() if host.get_fact(Os) == "FreeBSD" else ShadowTools()
+    tools = _tools()
     if existing is None:
         return tools.add(account, creation)
     changes = account.get_changes(existing)
@@ -237,4 +289,4 @@ def get_account_command(
 
 def remove_account(user: str) -> StringCommand:
     """The command that removes a user."""
-    return (Pw() if host.get_fact(Os) == "FreeBSD" else ShadowTools()).remove(user)
+    return _tools().remove(user)
