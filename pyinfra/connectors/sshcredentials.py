@@ -42,11 +42,13 @@ class Credentials:
         self._asked_on: Any = None
         # Whether the password was told to whoever asked questions
         self._has_answered = False
-        self._password_is_wrong = False
+        self._password_is_spent = False
         # Of a kind that the server did not take when it was their turn: it may want them behind another one
         self._not_yet: list[Credential] = []
         self._again: list[Credential] = []
         self.may_have_more = True
+        # Whether the server ended the connection instead of answering
+        self.was_cut_off = False
         self._all = self._generate()
 
     def __iter__(self) -> Iterator[Credential]:
@@ -79,11 +81,26 @@ class Credentials:
             self._allowed = set(error.allowed_types)
             self._not_yet.append(credential)
         elif credential.method == "password" or self._has_answered:
-            self._password_is_wrong = True
+            self._password_is_spent = True
         elif error is not None and not isinstance(error, EOFError) and str(error):
             self._problems.append(f"{credential.words}: {error}")
         if credential.method != "none":
             self._tried.append(credential.words)
+
+    def failed(self, credential: Credential, error: Exception) -> None:
+        """Remember that one could not be shown to the server."""
+        self._problems.append(f"{credential.words}: {error or type(error).__name__}")
+
+    def cut_off(self, credential: Credential) -> None:
+        """Remember that the server ended the connection and did not say what it thinks of one."""
+        self.was_cut_off = True
+        self._password_is_spent = self._password_is_spent or credential.method == "password" or self._has_answered
+        self._problems.append(f"{credential.words}: the server closed the connection")
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether the server has refused any."""
+        return bool(self._tried) or self._allowed is not None
 
     def error(self) -> ConnectError:
         """What to tell the user."""
@@ -107,10 +124,10 @@ class Credentials:
             yield Credential("none", "none", lambda handler, user, bell: handler.auth_none(user, bell))
 
     def _password(self, method: str) -> Iterator[Credential]:
-        # Servers that leave passwords to PAM may ask for them by questions alone. One that has refused it would count
-        # the same answer as another wrong one
+        # Servers that leave passwords to PAM may ask for them by questions alone. One that has refused it, or has hung
+        # up on it, would count the same answer as another wrong one
         password = self._target.password
-        if password is not None and not self._password_is_wrong:
+        if password is not None and not self._password_is_spent:
             ask = _asking_by_password(password) if method == "password" else self._answering(password)
             yield Credential("password", method, ask, is_likely=method == "password")
 
@@ -142,8 +159,9 @@ class Credentials:
                 yield from self._file(path, in_agent, False, ask=False)
 
     def _file(self, path: str, in_agent: dict[bytes, Any], must_exist: bool, ask: bool = True) -> Iterator[Credential]:
-        blob = public_blob(path)
-        if blob in in_agent and not os.path.isfile(f"{path}-cert.pub") and not self._target.certificate_files:
+        full_path = os.path.expanduser(path)
+        blob = public_blob(full_path)
+        if blob in in_agent and not os.path.isfile(f"{full_path}-cert.pub") and not self._target.certificate_files:
             # No passphrase is needed
             yield from self._key(in_agent[blob], f"key {path}", is_likely=True)
             return

@@ -27,6 +27,8 @@ _loading = threading.RLock()
 _keys: dict[tuple[Any, ...], PKey] = {}
 _passphrases: dict[str, str] = {}
 _agents: dict[str, Any] = {}
+# Sockets at which somebody listens who does not even say which keys there are
+_silent_agents: set[str] = set()
 
 
 def find_key_file(path: str) -> str:
@@ -66,7 +68,7 @@ def _decrypt(path: str, passphrase: str | None, ask: bool) -> PKey:
     passphrase = passphrase or _passphrases.get(path)
     try:
         return _parse(path, passphrase)
-    except (PasswordRequiredException, TypeError):
+    except PasswordRequiredException:
         pass
     except ConnectError:
         if not passphrase:
@@ -78,7 +80,7 @@ def _decrypt(path: str, passphrase: str | None, ask: bool) -> PKey:
         passphrase = getpass.getpass(f"Enter password for private key: {path}: ")
     try:
         key = _parse(path, passphrase)
-    except (PasswordRequiredException, TypeError, ConnectError):
+    except (PasswordRequiredException, ConnectError):
         raise ConnectError(f"Incorrect password for private key file: {path}") from None
     _passphrases[path] = passphrase
     return key
@@ -94,6 +96,8 @@ def _parse(path: str, passphrase: str | None) -> PKey:
             return kind.from_private_key_file(path, passphrase)
         except paramiko.PasswordRequiredException as error:
             encrypted = error
+        except OSError as error:
+            raise ConnectError(f"Cannot read private key file {path}: {error.strerror or error}") from error
         # What the kinds raise for keys of another kind differs between them, and between versions
         except Exception as error:
             reason = error
@@ -140,33 +144,52 @@ def agent_socket(configured: str | None) -> str | None:
 def agent_keys(path: str) -> list[AgentKey]:
     """The keys that an agent holds; none where no agent answers at that socket.
 
-    All hosts share one connection to it.
+    All hosts share one connection to it, until it breaks.
     """
     from paramiko import SSHException
 
     with _loading:
+        if path in _silent_agents:
+            return []
         if path not in _agents:
             try:
                 _agents[path] = _connect_agent(path)
-            except (OSError, SSHException):
+            except SSHException as error:
+                # Others are not to wait as long
+                if isinstance(error.__cause__, TimeoutError):
+                    _silent_agents.add(path)
+                return []
+            except OSError:
                 return []
         return list(_agents[path].get_keys())
 
 
 def _connect_agent(path: str) -> Any:
+    from paramiko import SSHException
     from paramiko.agent import AgentSSH
 
     class SharedAgent(AgentSSH):
-        """A connection to an agent that several threads use."""
+        """A connection to an agent that several threads use, until the agent does not answer."""
 
         def __init__(self, connection: socket.socket) -> None:
             super().__init__()
             self._lock = threading.Lock()
+            self._is_lost = False
             self._connect(connection)  # type: ignore[attr-defined]
 
         def _send_message(self, message: Any) -> Any:
             with self._lock:
-                return super()._send_message(message)  # type: ignore[misc]
+                if self._is_lost:
+                    raise SSHException("the agent did not answer before")
+                try:
+                    return super()._send_message(message)  # type: ignore[misc]
+                except (OSError, SSHException) as error:
+                    # What it may still say would be taken for the next answer
+                    self._is_lost = True
+                    connection.close()
+                    if _agents.get(path) is self:
+                        del _agents[path]
+                    raise SSHException(f"the agent does not answer ({error})") from error
 
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Keys on tokens may wait for a touch

@@ -92,6 +92,8 @@ class Connection:
                 break
             self._close_transport()
             if is_last or not credentials.may_have_more:
+                if credentials.was_cut_off and not credentials.has_answers:
+                    raise self._nobody_answers("the server closed the connection during the log-in")
                 raise credentials.error()
         if self.target.alive_seconds > 0:
             self._watch()
@@ -195,15 +197,20 @@ class Connection:
                 self._early_channel = gevent.spawn(self._quietly_open_session)
             if not bell.wait(self.target.auth_timeout or AUTH_SECONDS):
                 raise ConnectError(f"Authentication error (no answer from {self.target})")
-        except paramiko.SSHException as error:
-            credentials.refused(credential, error)
-            return False
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            if transport.is_active():
+                # An agent's, or a library's: the server has not been asked
+                credentials.failed(credential, error)
+                return False
         finally:
             bell.close()
         if transport.is_authenticated():
             return True
         self._forget_early_channel(transport)
-        credentials.refused(credential, transport.get_exception())
+        if transport.is_active() or handler.has_refused or transport.has_taken_leave:  # type: ignore[attr-defined]
+            credentials.refused(credential, transport.get_exception())
+        else:
+            credentials.cut_off(credential)
         return False
 
     def _forget_early_channel(self, transport: Transport) -> None:

@@ -61,6 +61,8 @@ _classes: dict[str, Any] = {}
 def transport_class() -> Any:
     """A transport that hears of programs that ended by a signal, and sends nothing on a channel that it has closed.
 
+    ``has_taken_leave`` tells whether the other side has said that it ends the connection, as after refused log-ins.
+
     Who writes to a channel looks first whether it is open, and then sends: in between, the other side may have closed
     it, and been answered. OpenSSH ends the whole connection over data for a channel that is gone.
     """
@@ -82,7 +84,12 @@ def transport_class() -> Any:
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 # The other side's numbers of channels that we have closed, until they are used again
                 self._closed_numbers: set[bytes] = set()
+                self.has_taken_leave = False
                 super().__init__(*args, **kwargs)
+
+            def _parse_disconnect(self, message: Any) -> None:
+                self.has_taken_leave = True
+                super()._parse_disconnect(message)  # type: ignore[misc]
 
             def _send_message(self, data: Any) -> None:
                 """Send a message; user messages come one at a time."""
@@ -118,7 +125,10 @@ def packetizer_class() -> Any:
 
 
 def auth_handler_class() -> Any:
-    """An authentication that does not wait for the service it needs to be granted: it never is refused."""
+    """An authentication that does not wait for the service it needs to be granted: it never is refused.
+
+    ``has_refused`` tells whether the server has refused what it was shown.
+    """
     if "auth" not in _classes:
         from paramiko import Message
         from paramiko.auth_handler import AuthHandler
@@ -127,6 +137,7 @@ def auth_handler_class() -> Any:
             def __init__(self, transport: Any, asks_for_service: bool) -> None:
                 super().__init__(transport)
                 self.asks_for_service = asks_for_service
+                self.has_refused = False
 
             def _request_auth(self) -> None:
                 if self.asks_for_service:
@@ -138,6 +149,10 @@ def auth_handler_class() -> Any:
 
             def _parse_service_accept(self, message: Any) -> None:
                 """The answer to what has been taken for granted."""
+
+            def _parse_userauth_failure(self, message: Any) -> None:
+                self.has_refused = True
+                super()._parse_userauth_failure(message)  # type: ignore[misc]
 
         _classes["auth"] = EagerAuthHandler
     return _classes["auth"]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import pwd
 import re
 import socket
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 
 from pyinfra.api.exceptions import ConnectError, InventoryError
-from pyinfra.connectors import sshlogin
+from pyinfra.connectors import sshkeys, sshlogin
 from pyinfra.connectors.ssh import SSHConnector
 from tests.support.sshd import SSHServer, User, free_port, make_key, start_sshd
 from tests.support.sshhosts import run, ssh_connector, ssh_data
@@ -106,6 +112,154 @@ def test_an_encrypted_key_that_the_agent_holds_needs_no_passphrase(
     subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(key)], check=True, capture_output=True)
     assert who_am_i(ssh_data(sshd, ssh_user, ssh_key=str(key), ssh_allow_agent=True)) == ssh_user.name
     assert "is encrypted" in refusal(ssh_data(sshd, ssh_user, ssh_key=str(key), ssh_allow_agent=False))
+
+
+def test_a_key_below_the_home_folder_is_found_in_the_agent(
+    sshd: SSHServer, ssh_user: User, agent: Path, ssh_home: Path
+) -> None:
+    key = make_key(ssh_home / ".ssh" / "key")
+    ssh_user.authorize(key.with_suffix(".pub"))
+    add_to_agent(key)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(key)], check=True, capture_output=True)
+    assert who_am_i(ssh_data(sshd, ssh_user, ssh_key="~/.ssh/key", ssh_allow_agent=True)) == ssh_user.name
+
+
+def test_an_agent_that_has_ended_is_asked_again_once_there_is_another(
+    sshd: SSHServer, ssh_user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "agent"
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+    data = ssh_data(sshd, ssh_user, ssh_key=None, ssh_allow_agent=True)
+    for number in range(2):
+        process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
+        while not path.exists():
+            assert process.poll() is None
+        add_to_agent(ssh_user.key)
+        try:
+            if number:
+                # The one that is known does not answer any more
+                assert "the agent does not answer" in refusal(data)
+            assert who_am_i(data) == ssh_user.name
+        finally:
+            process.terminate()
+            process.wait()
+            path.unlink(missing_ok=True)
+
+
+class StuckAgent:
+    """An agent that tells of its keys, if it has any, and answers nothing else."""
+
+    def __init__(self, path: Path, answer: bytes | None) -> None:
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        self.answer = answer
+        self.connections: list[socket.socket] = []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                self.connections.append(self.listener.accept()[0])
+                if self.answer is not None:
+                    self.connections[-1].sendall(self.answer)
+
+    def close(self) -> None:
+        for each in (self.listener, *self.connections):
+            each.close()
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_an_agent_that_does_not_answer_keeps_nobody_from_trying_a_key_and_a_password(
+    sshd: SSHServer, ssh_user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells: bool
+) -> None:
+    # More than one key: the agent is waited for once
+    blobs = [base64.b64decode(make_key(tmp_path / n).with_suffix(".pub").read_text().split()[1]) for n in ("a", "b")]
+    keys = b"".join(len(b).to_bytes(4, "big") + b + (1).to_bytes(4, "big") + b"k" for b in blobs)
+    body = b"\x0c" + len(blobs).to_bytes(4, "big") + keys
+    stuck = StuckAgent(tmp_path / "stuck", len(body).to_bytes(4, "big") + body if tells else None)
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "stuck"))
+    monkeypatch.setattr(sshkeys, "_AGENT_SECONDS", 1)
+    data = ssh_data(sshd, ssh_user, ssh_key=None, ssh_allow_agent=True)
+    try:
+        for _ in range(1 if tells else 3):
+            begin = time.monotonic()
+            assert who_am_i({**data, "ssh_password": ssh_user.password}) == ssh_user.name
+            took = time.monotonic() - begin
+        assert took < 2 if tells else took < 1
+        if tells:
+            assert "key k of the agent: the agent does not answer (timed out)" in refusal(data)
+    finally:
+        stuck.close()
+
+
+def test_a_key_that_may_not_be_read_is_told(ssh_user: User, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "key")
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents[:2]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    key.chmod(0o600)
+    os.seteuid(pwd.getpwnam(ssh_user.name).pw_uid)
+    try:
+        with pytest.raises(ConnectError, match=f"^Cannot read private key file {key}: Permission denied$"):
+            sshkeys.load_key(str(key))
+    finally:
+        os.seteuid(0)
+
+
+class HangingUp(paramiko.ServerInterface):
+    """A server that ends the connection when somebody shows it a password."""
+
+    transport: paramiko.Transport
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "password,publickey"
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        self.transport.sock.shutdown(socket.SHUT_RDWR)
+        return paramiko.common.AUTH_FAILED
+
+
+@pytest.fixture
+def hanging_up(tmp_path: Path) -> Iterator[tuple[int, list[Any]]]:
+    """The port of such a server, and the connections that there were."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    host_key = paramiko.Ed25519Key.from_private_key_file(str(make_key(tmp_path / "host")))
+    transports: list[Any] = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                transport = paramiko.Transport(listener.accept()[0])
+                transport.add_server_key(host_key)
+                server = HangingUp()
+                server.transport = transport
+                transports.append(transport)
+                with suppress(Exception):
+                    transport.start_server(event=threading.Event(), server=server)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield listener.getsockname()[1], transports
+    listener.close()
+    for transport in transports:
+        transport.close()
+
+
+def test_a_server_that_hangs_up_has_refused_nothing_and_is_tried_again(
+    ssh_user: User, hanging_up: tuple[int, list[Any]]
+) -> None:
+    port, transports = hanging_up
+    data = {"ssh_hostname": "127.0.0.1", "ssh_port": port, "ssh_user": "u", "ssh_password": "secret"}
+    data |= {"ssh_allow_agent": False, "ssh_look_for_keys": False}
+    words = f"Could not connect (127.0.0.1 port {port}: the server closed the connection during the log-in)"
+    assert refusal(data) == words
+    before = len(transports)
+    assert refusal({**data, "ssh_connect_retries": 2, "ssh_connect_retry_max_delay": 0.1}) == words
+    assert len(transports) == before * 4
+    # What it has refused is told
+    told = refusal({**data, "ssh_key": str(ssh_user.key)})
+    assert f"key {ssh_user.key} refused; password: the server closed the connection" in told
+    assert "password refused" not in told
 
 
 @pytest.mark.parametrize("how", ["configuration", "keywords"])
