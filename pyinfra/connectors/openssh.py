@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyinfra.api.command import StringCommand
+from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo
 
 from .base import DataMeta
 from .opensshlogin import Master, advised, make_folder
 from .opensshsession import Session, see_accepted
+from .rsyncwords import config_value, remote_folder, remote_rsync
 from .session import PatientPipe, Pipe, ProcessPipe, SessionConnector, SessionData, rsync_path
-from .util import make_unix_command_for_host, run_local_process
+from .util import run_local_process
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -283,22 +284,17 @@ class OpenSSHConnector(SessionConnector):
 
         Returns ``True``, or raises ``OSError`` with what rsync said.
         """
-        if arguments.get("_su_user"):
-            raise OSError("rsync cannot be run with su (_su_user): use _sudo, or _doas")
-        ignored = {"_shell_executable", "_chdir", "_env", "_timeout", "_success_exit_codes", "_get_pty", "_stdin"}
-        kept: Any = {key: value for key, value in arguments.items() if key not in ignored}
-        remote = make_unix_command_for_host(
-            self.state, self.host, StringCommand("rsync"), _shell_executable=None, **kept
-        )
+        program = QuoteString(remote_rsync(self.state, self.host, arguments))
         words = [*self._shared_ssh(), *self._session_options]
         # As rsync takes it apart
         shared = " ".join("'{}'".format(word.replace("'", "''")) for word in words)
-        command = ["rsync", *flags, "--rsh", shared, "--rsync-path", remote.get_raw_value()]
-        command += [rsync_path(src), f"host:{dest}"]
+        paths = QuoteString(rsync_path(src)), QuoteString(f"host:{remote_folder(dest, arguments)}")
+        command = StringCommand("rsync", *flags, "--rsh", QuoteString(shared), "--rsync-path", program, *paths)
         if print_input:
-            echo(f"{self.host.print_prefix}>>> {shlex.join(['rsync', *flags, src, dest])}", err=True)
+            shown = StringCommand("rsync", *flags, QuoteString(src), QuoteString(dest))
+            echo(f"{self.host.print_prefix}>>> {shown}", err=True)
         code, output = run_local_process(
-            shlex.join(command),
+            command.get_raw_value(),
             timeout=arguments.get("_timeout"),
             print_output=print_output,
             print_prefix=self.host.print_prefix,
@@ -309,8 +305,5 @@ class OpenSSHConnector(SessionConnector):
 
 
 def _quoted(value: str | None) -> str | None:
-    """A value as ``ssh_config`` has it, whose words are separated by blanks."""
-    if not value:
-        return value
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    """A value as ``ssh_config`` has it, if there is one."""
+    return config_value(value) if value else value

@@ -15,11 +15,12 @@ from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo
 
 from .base import DataMeta
+from .rsyncwords import config_value, remote_folder, remote_rsync
 from .session import BOOT, SessionConnector, SessionData, rsync_path
 from .sshlogin import Connection, connect_with_retries
 from .sshpipe import ChannelPipe
 from .sshtarget import Target, default_hostname, resolve_target
-from .util import make_unix_command_for_host, run_local_process
+from .util import run_local_process
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -128,7 +129,8 @@ class SSHConnector(SessionConnector):
 
     # Connecting
 
-    def _target(self) -> Target:
+    def target(self) -> Target:
+        """The server, and how to log in to it; :class:`ConnectError` if the data or the configuration are wrong."""
         target, warnings = resolve_target(self.host.name, self.data, self.state.config.CONNECT_TIMEOUT)
         for warning in warnings:
             problem = warning.partition(";")[0]
@@ -143,17 +145,21 @@ class SSHConnector(SessionConnector):
             raise ConnectError(
                 f"ssh_file_transfer_protocol is {self.data['ssh_file_transfer_protocol']!r}, neither sftp nor scp"
             )
-        self.connection = connect_with_retries(
-            self._target(),
-            self.data["ssh_connect_retries"],
-            self.data["ssh_connect_retry_min_delay"],
-            self.data["ssh_connect_retry_max_delay"],
-        )
+        self.log_in()
         try:
             super().connect()
         except BaseException:
             self._close_connection()
             raise
+
+    def log_in(self) -> None:
+        """Log in, for :meth:`open_pipe`, and open no shell; or raise :class:`ConnectError`."""
+        self.connection = connect_with_retries(
+            self.target(),
+            self.data["ssh_connect_retries"],
+            self.data["ssh_connect_retry_min_delay"],
+            self.data["ssh_connect_retry_max_delay"],
+        )
 
     def disconnect(self) -> None:
         """End the shells and log out."""
@@ -224,13 +230,25 @@ class SSHConnector(SessionConnector):
 
     def check_can_rsync(self) -> None:
         """Raise :class:`NotImplementedError` where ssh could not log in by itself, or there is no rsync."""
-        for key, what in (("ssh_password", "a password"), ("ssh_key_password", "a key that is encrypted")):
-            if self.data[key]:
+        reasons = (
+            ("ssh_password", "password", "a password"),
+            ("ssh_key_password", "passphrase", "a key that is encrypted"),
+            ("", "pkey", "a key as an object"),
+            ("", "sock", "a connection that is there already"),
+        )
+        for key, name, what in reasons:
+            if (key and self.data[key]) or self._kwargs.get(name):
+                where = key if key and self.data[key] else f"ssh_paramiko_connect_kwargs: {name}"
                 raise NotImplementedError(
-                    f"rsync runs the ssh program, which cannot be given {what} ({key}): use a key in an agent"
+                    f"rsync runs the ssh program, which cannot be given {what} ({where}): use a key in an agent"
                 )
         if not shutil.which("rsync"):
             raise NotImplementedError("The `rsync` binary is not available on this system.")
+
+    @property
+    def _kwargs(self) -> dict[str, Any]:
+        """Arguments of paramiko's, which win over the data of the same meaning."""
+        return self.data["ssh_paramiko_connect_kwargs"] or {}
 
     def rsync(
         self,
@@ -248,7 +266,7 @@ class SSHConnector(SessionConnector):
         command = StringCommand(
             *("rsync", *flags, "--rsh", f'"{self._ssh_command()}"'),
             *("--rsync-path", self._remote_rsync(arguments)),
-            *(QuoteString(rsync_path(src)), QuoteString(f"{self._login_name()}:{dest}")),
+            *(QuoteString(rsync_path(src)), QuoteString(f"{self._login_name()}:{remote_folder(dest, arguments)}")),
         )
         if print_input:
             echo(f"{self.host.print_prefix}>>> {command}", err=True)
@@ -262,48 +280,51 @@ class SSHConnector(SessionConnector):
             raise OSError(output.stderr or f"rsync from {src} to {dest} failed with exit code {code}")
         return True
 
-    def _remote_rsync(self, arguments: Any) -> str | QuoteString:
+    def _remote_rsync(self, arguments: Any) -> QuoteString:
         """The program that rsync starts on the host, as a word."""
-        if arguments.get("_su_user"):
-            raise NotImplementedError(f"[{self.host.name}] rsync cannot run with _su_user: use _sudo and _sudo_user")
-        given = {key: arguments[key] for key in _RSYNC_KEYS if arguments.get(key)}
-        line = make_unix_command_for_host(self.state, self.host, "rsync", _shell_executable=None, **given)
-        if "SUDO_ASKPASS=" in line.get_raw_value() or given.keys() & {"_doas", "_dzdo"}:
+        line = remote_rsync(self.state, self.host, arguments)
+        given = {key for key in _NOT_IN_THE_SHORT_FORM if arguments.get(key)}
+        if not arguments.get("_sudo") or given or "SUDO_ASKPASS=" in line.get_raw_value():
             return QuoteString(line)
-        user = given.get("_sudo_user")
-        sudo = ["sudo", *(["-u", shlex.quote(user)] if user else [])] if "_sudo" in given else []
-        return f"'{' '.join([*sudo, 'rsync'])}'"
+        user = arguments.get("_sudo_user")
+        return QuoteString(StringCommand("sudo", *(["-u", QuoteString(user)] if user else []), "rsync"))
 
     def _login_name(self) -> str:
-        name = self.data["ssh_hostname"] or default_hostname(self.host.name)
-        return f"{self.data['ssh_user']}@{name}" if self.data["ssh_user"] else name
+        name = self._kwargs.get("hostname") or self.data["ssh_hostname"] or default_hostname(self.host.name)
+        user = self._kwargs.get("username") or self.data["ssh_user"]
+        name = f"[{name}]" if ":" in name else name
+        return f"{user}@{name}" if user else name
 
     def _ssh_command(self) -> str:
         """The ssh that rsync runs, as text between double quotes."""
+        known_hosts = self.data["ssh_known_hosts_file"]
         options: list[tuple[str, str | None]] = [
             ("StrictHostKeyChecking", self.data["ssh_strict_host_key_checking"]),
-            ("UserKnownHostsFile", self.data["ssh_known_hosts_file"]),
+            ("UserKnownHostsFile", known_hosts and config_value(known_hosts)),
         ]
         words = ["ssh", "-o", "BatchMode=yes"]
         for name, value in options:
             if value:
                 words += ["-o", _between_quotes(f"{name}={value}")]
+        keys = self._kwargs.get("key_filename") or self.data["ssh_key"] or ()
+        config = self.data["ssh_config_file"]
         for flag, value in (
-            ("-p", self.data["ssh_port"]),
-            ("-i", self.data["ssh_key"]),
-            ("-F", self.data["ssh_config_file"]),
+            ("-p", self._kwargs.get("port") or self.data["ssh_port"]),
+            *(("-i", key) for key in ((keys,) if isinstance(keys, str) else keys)),
+            ("-F", config and os.path.expanduser(config)),
         ):
             if value:
                 words += [flag, _between_quotes(str(value))]
         return " ".join(words)
 
 
-# What of the arguments has a part in how rsync is started on the host
-_RSYNC_KEYS = ("_sudo", "_sudo_user", "_sudo_password", "_doas", "_doas_user", "_dzdo", "_dzdo_user", "_temp_dir")
+# What the short form of sudo, which is all that most runs need, does not do
+_NOT_IN_THE_SHORT_FORM = ("_env", "_use_sudo_login", "_preserve_sudo_env", "_doas", "_dzdo")
 
 
 def _between_quotes(text: str) -> str:
-    """A word for rsync's ``--rsh`` inside a double-quoted word of the shell."""
+    """A word for rsync's ``--rsh`` inside a double-quoted word of the shell; rsync has quotation marks in it twice."""
+    text = text.replace('"', '""')
     for sign in '\\"$`':
         text = text.replace(sign, f"\\{sign}")
     return f'\\"{text}\\"'

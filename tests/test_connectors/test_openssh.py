@@ -573,9 +573,27 @@ def test_rsync_takes_a_folder_for_no_option_and_no_host(
     assert (user.home / "copy" / "file").read_text() == "content"
 
 
+def test_rsync_is_told_flags_as_the_shell_has_them_a_folder_and_an_environment(
+    server: SSHServer, user: User, tmp_path: Path
+) -> None:
+    if not shutil.which("rsync"):
+        pytest.skip("rsync is not installed")
+    (tmp_path / "src").mkdir()
+    for name in ("kept", "a.log"):
+        (tmp_path / "src" / name).write_text(name)
+    (user.home / "www" / "copy").mkdir(parents=True)
+    (user.home / "www" / "copy" / "old").touch()
+    subprocess.run(["chown", "-R", user.name, str(user.home / "www")], check=True)
+    flags = ["-a --delete", "--exclude='*.log'"]
+    with connected_host("@openssh/web", **login(server, user)) as host:
+        around = {"_chdir": f"{user.home}/www", "_env": {"A": "it's one"}}
+        assert host.connector.rsync(f"{tmp_path}/src/", "copy", flags, **around)
+    assert [path.name for path in (user.home / "www" / "copy").iterdir()] == ["kept"]
+
+
 def test_rsync_is_refused_where_it_cannot_work(monkeypatch: pytest.MonkeyPatch) -> None:
     connector = made_connector("@openssh/web")
-    with pytest.raises(OSError, match="_su_user"):
+    with pytest.raises(NotImplementedError, match="_su_user"):
         connector.rsync("a", "b", [], _su_user="ann")
     monkeypatch.setattr(openssh.shutil, "which", lambda name: None)
     with pytest.raises(NotImplementedError, match="The `rsync` binary is not available on this system"):

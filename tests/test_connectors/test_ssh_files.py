@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors import ssh
 from pyinfra.connectors.ssh import SSHConnector
-from pyinfra.connectors.util import CommandOutput
+from pyinfra.connectors.util import CommandOutput, run_local_process
 from tests.support.sshd import SSHServer, User
 from tests.support.sshhosts import run, ssh_connector, ssh_data
 
@@ -101,6 +102,57 @@ def test_rsyncs_command_is_the_known_one(monkeypatch: pytest.MonkeyPatch) -> Non
     )
 
 
+def test_no_text_of_the_arguments_is_run_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    user = f"x$(touch {tmp_path}/ran)"
+    line = rsync_line(monkeypatch, {"ssh_hostname": "h"}, _sudo=True, _sudo_user=user)
+    words = shlex.split(line)
+    assert words[words.index("--rsync-path") + 1] == f"sudo -u {shlex.quote(user)} rsync"
+    run_local_process(line.replace("rsync -ax", "echo"))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"_sudo": True, "_use_sudo_login": True}, "sudo -H -n -i rsync"),
+        ({"_sudo": True, "_sudo_user": "a", "_preserve_sudo_env": True}, "sudo -H -n -E -u a rsync"),
+        ({"_env": {"A": "b c"}}, "env 'A=b c' rsync"),
+        ({"_sudo": True, "_env": {"A": "b"}}, "sudo -H -n env A=b rsync"),
+    ],
+)
+def test_rsync_runs_on_the_host_as_the_arguments_say(
+    monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], words: str
+) -> None:
+    line = shlex.split(rsync_line(monkeypatch, {"ssh_hostname": "h"}, **arguments))
+    assert line[line.index("--rsync-path") + 1] == words
+
+
+@pytest.mark.parametrize(
+    ("folder", "dest", "where"),
+    [("/srv", "dest", "/srv/dest"), ("~www", "a/", "~www/a/"), ("/srv", "/dest", "/dest"), ("/srv", "~/a", "~/a")],
+)
+def test_rsync_writes_below_the_folder_that_the_arguments_name(
+    monkeypatch: pytest.MonkeyPatch, folder: str, dest: str, where: str
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(ssh, "run_local_process", lambda line, **_: (lines.append(line), (0, CommandOutput([])))[1])
+    assert ssh_connector({"ssh_hostname": "::1"}).rsync("src", dest, [], _chdir=folder)
+    assert shlex.split(lines[0])[-1] == f"[::1]:{where}"
+
+
+def test_rsync_logs_in_as_paramiko_is_told_to(monkeypatch: pytest.MonkeyPatch, ssh_home: Path) -> None:
+    kwargs = {"port": 2222, "username": "ann", "hostname": "other", "key_filename": ["/a key", "/b"]}
+    data = {"ssh_hostname": "h", "ssh_user": "u", "ssh_port": 1, "ssh_key": "/k", "ssh_paramiko_connect_kwargs": kwargs}
+    words = shlex.split(rsync_line(monkeypatch, {**data, "ssh_config_file": "~/c", "ssh_known_hosts_file": "/x y"}))
+    assert words[-1] == "ann@other:dest"
+    assert words[words.index("--rsh") + 1].split(" ", 3)[3] == (
+        '-o "StrictHostKeyChecking=accept-new" -o "UserKnownHostsFile=""/x y""" '
+        f'-p "2222" -i "/a key" -i "/b" -F "{ssh_home}/c"'
+    )
+    with pytest.raises(NotImplementedError, match="ssh_paramiko_connect_kwargs: password"):
+        ssh_connector({**data, "ssh_paramiko_connect_kwargs": {"password": "x"}}).check_can_rsync()
+
+
 def test_rsync_copies_a_folder_for_real(sshd: SSHServer, ssh_user: User, tmp_path: Path) -> None:
     if shutil.which("rsync") is None:
         pytest.skip("rsync is not installed")
@@ -110,6 +162,7 @@ def test_rsync_copies_a_folder_for_real(sshd: SSHServer, ssh_user: User, tmp_pat
     connector.check_can_rsync()
     assert connector.rsync(f"{tmp_path}/src/", "copied", ["-a"])
     assert (ssh_user.home / "copied" / "a file").read_text() == "content"
+    assert sshd.known_hosts_line().split()[2] in (tmp_path / "known hosts").read_text()
     with pytest.raises(OSError, match="No such file"):
         connector.rsync(f"{tmp_path}/absent/", "copied", ["-a"])
 
