@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -16,8 +17,9 @@ from pyinfra.api.exceptions import ConnectError, InventoryError
 from .base import DataMeta
 from .docker import RUN_META, DockerConnector
 from .engines import Container, explain_engine, explain_missing
-from .session import Pipe, SessionConnector, SessionData
+from .session import BOOT, Pipe, Reply, SessionConnector, SessionData, ShellSession
 from .ssh import SSHConnector
+from .sshtarget import Target
 from .util import CommandOutput
 
 if TYPE_CHECKING:
@@ -33,21 +35,29 @@ _warned: set[str] = set()
 class _Login:
     """The log-in to one host that its containers share; more than one if the host refuses to serve so many on one."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: State) -> None:
+        self._state = state
         self._open: list[SSHConnector] = []
         self._lock = RLock()
         self._users = 0
+        # For what is asked of the engine now and then: none of its shells waits, as the host may serve few
+        self._shells = ShellSession(self._open_shell, state.config.CONNECT_TIMEOUT, opens_ahead=False)
         # Why nobody can be served any more
         self.failure: ConnectError | None = None
 
-    def enter(self, ssh: SSHConnector) -> None:
-        """Have one user more, who brings what can log in; :class:`ConnectError` if that failed, even for another."""
-        with self._lock, self._noting_failure():
-            if self.failure is not None:
-                raise ConnectError(str(self.failure))
-            if not self._open:
-                self._add(ssh)
-            self._users += 1
+    def enter(self, host: Host) -> None:
+        """Have one user more; :class:`ConnectError` if the log-in failed, even for another one."""
+        # Those who wait for it count: it is not given up behind their back
+        self._users += 1
+        try:
+            with self._lock, self._noting_failure():
+                if self.failure is not None:
+                    raise ConnectError(str(self.failure))
+                if not self._open:
+                    self._open.append(_logged_in(self._state, host))
+        except BaseException:
+            self.leave()
+            raise
 
     @contextmanager
     def _noting_failure(self) -> Iterator[None]:
@@ -57,26 +67,30 @@ class _Login:
             self.failure = error
             raise
 
-    def _add(self, ssh: SSHConnector) -> SSHConnector:
-        # Its own shell serves only what is asked of the engine now and then
-        ssh.opens_ahead = False
-        ssh.connect()
-        self._open.append(ssh)
-        return ssh
-
-    def leave(self) -> bool:
-        """Have one user less, and log out with the last; tells whether it was that."""
+    def leave(self) -> None:
+        """Have one user less, and log out with the last."""
         self._users -= 1
         if self._users:
-            return False
-        while self._open:
-            self._open.pop().disconnect()
-        return True
+            return
+        # Nobody may come meanwhile
+        logins = _logins.get(self._state, {})
+        for key in [key for key, login in logins.items() if login is self]:
+            del logins[key]
+        try:
+            self._shells.close()
+        finally:
+            while self._open:
+                self._open.pop().disconnect()
 
-    def run(self, command: StringCommand) -> tuple[bool, CommandOutput]:
-        """Run a command on the host."""
+    def run(self, command: StringCommand) -> tuple[int, CommandOutput]:
+        """Run a command on the host; returns its exit code and output."""
+        reply = Reply()
         with self._noting_failure():
-            return self._open[0].run_shell_command(command, False, False)
+            code = self._shells.run(command.get_raw_value(), reply)
+        return code, reply.output(code)
+
+    def _open_shell(self) -> Pipe:
+        return self.open_pipe(["sh", "-c", BOOT], False)
 
     def open_pipe(self, argv: Sequence[str], terminal: bool) -> Pipe:
         """A pipe to a program on the host."""
@@ -89,18 +103,36 @@ class _Login:
                 pipe = self._open_pipe(argv, terminal)
                 if pipe is not None:
                     return pipe
-                first = self._open[0]
-                return self._add(SSHConnector(first.state, first.host)).open_pipe(argv, terminal)
+                ssh = _logged_in(self._state, self._open[0].host)
+                try:
+                    # Before others see it, who might take all that it serves
+                    pipe = ssh.open_pipe(argv, terminal)
+                except BaseException:
+                    ssh.disconnect()
+                    raise
+                self._open.append(ssh)
+                return pipe
 
     def _open_pipe(self, argv: Sequence[str], terminal: bool) -> Pipe | None:
         """A pipe on one of the log-ins, the newest first; ``None`` if all serve as many as they are allowed to."""
-        for ssh in reversed(self._open):
-            with suppress(OSError):
+        for ssh in reversed(tuple(self._open)):
+            try:
                 return ssh.open_pipe(argv, terminal)
+            except OSError as error:
+                if error.errno == errno.E2BIG:
+                    raise
         return None
 
 
-_logins: WeakKeyDictionary[State, dict[str, _Login]] = WeakKeyDictionary()
+def _logged_in(state: State, host: Host) -> SSHConnector:
+    """A log-in to the host that a container is on, without a shell."""
+    ssh = SSHConnector(state, host)
+    ssh.log_in()
+    return ssh
+
+
+# By the servers and the ways to log in to them
+_logins: WeakKeyDictionary[State, dict[Target, _Login]] = WeakKeyDictionary()
 
 
 class DockerSSHData(SessionData):
@@ -120,7 +152,8 @@ class DockerSSHConnector(DockerConnector):
 
     Containers and images are treated as ``@docker`` treats them; the container that the data ``docker_container_id``
     names is committed and removed at the end as if it had been made of an image, unless nothing was run in it but
-    facts. The data of ``@ssh`` say how to log in. The containers of one host share its log-in.
+    facts. The data of ``@ssh`` say how to log in. The containers of one host share its log-in, or several where its
+    server serves no more sessions on one (``MaxSessions``).
 
     For example ``pyinfra @dockerssh/build.example.com:debian:12 files.line /etc/motd line=welcome``.
     """
@@ -136,6 +169,7 @@ class DockerSSHConnector(DockerConnector):
 
     def __init__(self, state: State, host: Host) -> None:
         super().__init__(state, host)
+        # Not the one that logs in: its data say how
         self._ssh = SSHConnector(state, host)
         self._login: _Login | None = None
 
@@ -182,12 +216,12 @@ class DockerSSHConnector(DockerConnector):
         return self._login
 
     def run_engine(self, *words: str) -> tuple[int, CommandOutput]:
-        """Run the engine's program on the host; returns its exit code, if not 0 then 1, and its output."""
+        """Run the engine's program on the host; returns its exit code and output."""
         command = StringCommand(self.program, *map(QuoteString, words))
-        success, output = self._joined().run(command)
-        if not success and f"{self.program}: not found" in output.stderr.replace("command not found", "not found"):
+        code, output = self._joined().run(command)
+        if code and f"{self.program}: not found" in output.stderr.replace("command not found", "not found"):
             raise ConnectError(explain_missing(self.program, str(self._ssh.data["ssh_hostname"] or self.host.name)))
-        return int(not success), output
+        return code, output
 
     def start_process(self, argv: Sequence[str], terminal: bool = False) -> Pipe:
         """Start the engine's program on the host."""
@@ -199,11 +233,11 @@ class DockerSSHConnector(DockerConnector):
         """Log in, unless another container of the host has, and go on as with a container of this machine."""
         if self._login is None:
             logins = _logins.setdefault(self.state, {})
-            key = repr(self._ssh.data)
-            if key not in logins or logins[key].failure is not None:
-                logins[key] = _Login()
-            login = logins[key]
-            login.enter(self._ssh)
+            target = self._ssh.target()
+            login = logins.get(target)
+            if login is None or login.failure is not None:
+                login = logins[target] = _Login(self.state)
+            login.enter(self.host)
             self._login = login
         try:
             super().connect()
@@ -220,10 +254,8 @@ class DockerSSHConnector(DockerConnector):
 
     def _leave(self) -> None:
         login, self._login = self._login, None
-        if login is not None and login.leave():
-            logins = _logins[self.state]
-            for key in [key for key, other in logins.items() if other is login]:
-                del logins[key]
+        if login is not None:
+            login.leave()
 
 
 class PodmanSSHConnector(DockerSSHConnector):

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
 from pyinfra.api import Config, Inventory, State
+from pyinfra.api.command import MaskString
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import ConnectError, ConnectorDataTypeError, InventoryError
 from pyinfra.connectors import dockerssh
 from pyinfra.connectors.dockerssh import DockerSSHConnector, PodmanSSHConnector
 from pyinfra.connectors.engines import Container
+from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.testing.contract import ConnectorContract
 from pyinfra.testing.target import listening
 from tests.support.dockerd import IMAGE, DockerEngine
@@ -168,6 +171,86 @@ def test_more_containers_than_a_log_in_serves_get_another_one(remote: Remote, do
     docker.run("rm", "--force", *containers)
     # The shells for facts alone are too many for one; how many it takes depends on how soon the server lets go
     assert before + 2 <= remote.log_ins < before + len(containers)
+
+
+@pytest.mark.parametrize(("sessions", "count"), [(3, 4), (1, 2)])
+def test_a_host_that_serves_few_sessions_serves_all_containers(docker: DockerEngine, sessions: int, count: int) -> None:
+    if not can_run_sshd():
+        pytest.skip("needs root and OpenSSH's server")
+    remote = Remote(docker, MaxSessions=str(sessions))
+    before = docker.containers()
+    try:
+        # Each is an image, too: the engine is asked to make a container, and at the end to commit it
+        names = [IMAGE, *(f"{IMAGE}:{number}" for number in range(1, count))]
+        for name in names[1:]:
+            docker.run("tag", IMAGE, name)
+        state = remote.state(*names)
+        with listening() as messages:
+            connect_all(state)
+            assert state.connect_failures == {}
+            for host in state.inventory:
+                (fact,) = host.connector.run_fact_commands([("echo hello", {})], False, False)
+                assert fact[1].stdout == "hello"
+                assert host.run_shell_command("echo hello")[1].stdout == "hello"
+            disconnect_all(state)
+    finally:
+        remote.server.close()
+    assert docker.containers() == before
+    images = [message.rpartition(" ")[2] for message in messages if "image ID" in message]
+    assert len(images) == count
+    docker.run("rmi", *images, *names[1:])
+
+
+def test_a_command_that_is_too_long_logs_nobody_in(remote: Remote, container: str) -> None:
+    before = remote.log_ins
+    with connected_host(remote.name(container), **remote.data) as host:
+        for _ in range(2):
+            with pytest.raises(OSError, match="too long"):
+                host.run_shell_command(f"echo {'x' * (1 << 18)}", _get_pty=True)
+    assert remote.log_ins == before + 1
+
+
+def test_the_engines_exit_code_is_told(remote: Remote, container: str) -> None:
+    with connected_host(remote.name(container), **remote.data) as host:
+        assert host.connector.run_engine("exec", container, "sh", "-c", "exit 7")[0] == 7
+
+
+def test_a_secret_that_differs_is_another_log_in(remote: Remote, docker: DockerEngine) -> None:
+    containers = [docker.start_container() for _ in range(2)]
+    before = remote.log_ins
+    own = {**remote.data, "ssh_key": "", "ssh_look_for_keys": False}
+    user = remote.server.users[0]
+    names: Any = [
+        (remote.name(containers[0]), {**own, "ssh_password": MaskString(user.password)}),
+        (remote.name(containers[1]), {**own, "ssh_password": MaskString("wrong")}),
+    ]
+    state = State(Inventory((names, {})), Config())
+    connect_all(state)
+    assert remote.log_ins == before
+    assert [host.name for host in state.connect_failures] == [remote.name(containers[1])]
+    disconnect_all(state)
+    docker.run("rm", "--force", *containers)
+
+
+def test_who_comes_while_the_last_one_logs_out_logs_in_anew(
+    remote: Remote, container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(ssh: SSHConnector) -> None:
+        gevent.sleep(0.2)
+        disconnect(ssh)
+
+    disconnect = SSHConnector.disconnect
+    state = remote.state(container)
+    (host,) = state.inventory
+    first, second = (DockerSSHConnector(state, host) for _ in range(2))
+    first.connect()
+    monkeypatch.setattr(SSHConnector, "disconnect", slowly)
+    leaving = gevent.spawn(first.disconnect)
+    gevent.sleep(0.1)
+    second.connect()
+    leaving.get()
+    assert second.run_engine("version")[0] == 0
+    second.disconnect()
 
 
 def test_other_log_in_data_are_another_log_in(remote: Remote, container: str) -> None:
