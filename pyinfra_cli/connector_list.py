@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyinfra.api.connectors import ConnectorRegistry, get_all_connectors
+from pyinfra.api.connectors import ConnectorRegistry, get_all_connectors, name_and_version
 from pyinfra.api.exceptions import NoConnectorError
 
 from .prints import print_table
@@ -102,16 +102,8 @@ def installed_connectors(registry: ConnectorRegistry) -> Iterator[InstalledConne
 
 
 def _described(entry_point: EntryPoint, kind: str | None, description: str, error: str | None) -> InstalledConnector:
-    distribution = entry_point.dist
-    return InstalledConnector(
-        entry_point.name,
-        kind,
-        entry_point.value,
-        None if distribution is None else distribution.name,
-        None if distribution is None else distribution.version,
-        description,
-        error,
-    )
+    distribution, version = name_and_version(entry_point.dist)
+    return InstalledConnector(entry_point.name, kind, entry_point.value, distribution, version, description, error)
 
 
 # Kinds

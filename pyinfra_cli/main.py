@@ -39,6 +39,8 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
 def _show_support(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     """Print what a bug report should contain and end."""
     if wanted and not ctx.resilient_parsing:
+        prepare_process()
+
         from .support import support_text
 
         click.echo(support_text(), err=True)

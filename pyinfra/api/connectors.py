@@ -18,15 +18,30 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "pyinfra.connectors"
 
 
-def _distribution(entry_point: EntryPoint) -> str:
-    """The distribution that registers a connector, for messages."""
-    distribution = entry_point.dist
-    return "an unknown distribution" if distribution is None else f"{distribution.name} {distribution.version}"
+def name_and_version(distribution: Distribution | None) -> tuple[str | None, str | None]:
+    """Both of a distribution, ``None`` where nobody knows them or its metadata cannot be read."""
+    try:
+        return (None, None) if distribution is None else (distribution.metadata["Name"], distribution.version)
+    except Exception:
+        return None, None
+
+
+def _place(distribution: Distribution) -> str:
+    """Where a distribution's metadata are; of other kinds than installers make, where its files are."""
+    return str(getattr(distribution, "_path", distribution.locate_file("")))
+
+
+def _shown(distribution: Distribution | None) -> str:
+    """A distribution as messages name it."""
+    name, version = name_and_version(distribution)
+    if name is not None:
+        return f"{name} {version}"
+    return "an unknown distribution" + ("" if distribution is None else f" ({_place(distribution)})")
 
 
 def _project(distribution: Distribution | None) -> str | None:
     """The name of a distribution as its spellings have it in common; ``None`` where nobody knows it."""
-    name = None if distribution is None else distribution.metadata["Name"]
+    name, _ = name_and_version(distribution)
     return None if name is None else re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -35,15 +50,14 @@ def _readable_entry_points(unreadable: dict[str, str]) -> list[EntryPoint]:
     found: list[EntryPoint] = []
     seen = set()
     for distribution in distributions():
-        place = str(distribution.locate_file(""))
         try:
             # The first one on the path is the one that is imported
-            name = _project(distribution) or place
+            name = _project(distribution) or _place(distribution)
             if name not in seen:
                 seen.add(name)
                 found += distribution.entry_points.select(group=ENTRY_POINT_GROUP)
         except Exception as error:
-            who = f"{distribution.metadata['Name']} {distribution.version} in {place}"
+            who = f"{_shown(distribution)} in {distribution.locate_file('')}"
             unreadable[who] = f"{type(error).__name__}: {error}"
     return found
 
@@ -80,7 +94,7 @@ class ConnectorRegistry(Mapping[str, "type[BaseConnector]"]):
             for quarrel in found.values():
                 if len(quarrel) > 1:
                     # They are found in the order of a folder, which is none
-                    quarrel.sort(key=lambda entry_point: (_distribution(entry_point), entry_point.value))
+                    quarrel.sort(key=lambda entry_point: (_shown(entry_point.dist), entry_point.value))
             self._entry_points = found
         return self._entry_points
 
@@ -125,10 +139,10 @@ class ConnectorRegistry(Mapping[str, "type[BaseConnector]"]):
             )
             raise NoConnectorError(f"Invalid connector: {name}{where}")
         if len(found) > 1:
-            claims = " and ".join(f"{_distribution(point)} ({point.value})" for point in found)
+            claims = " and ".join(f"{_shown(point.dist)} ({point.value})" for point in found)
             raise NoConnectorError(f"Connector {name} is claimed by {claims}: uninstall one of them")
         (entry_point,) = found
-        cannot = f"Connector {name} of {_distribution(entry_point)} cannot be loaded"
+        cannot = f"Connector {name} of {_shown(entry_point.dist)} cannot be loaded"
         module_name, colon, class_name = entry_point.value.partition("[")[0].partition(":")
         if not colon or not all(part.strip().isidentifier() for part in f"{module_name}.{class_name}".split(".")):
             raise NoConnectorError(f"{cannot}: its entry point should be module.path:Class, not {entry_point.value!r}")

@@ -98,6 +98,26 @@ def test_entry_points_that_cannot_be_read_do_not_hide_those_of_others(
     assert list(connectors.get_all_connectors().unreadable) == [where]
 
 
+@pytest.mark.parametrize("others", ["other = listing_module:Lister", "nothing that can be read"])
+def test_metadata_that_cannot_be_read_do_not_matter_until_somebody_has_to_be_told_whose_they_are(
+    others: str, install: Callable[..., Path]
+) -> None:
+    info = install("old-package", "lister = listing_module:Lister\ntorn = nowhere:Torn")
+    (info / "METADATA").write_bytes(b"Metadata-Version: 2.1\nName: old-package\nAuthor: \xe9\nVersion: 1.0\n")
+    install("other-package", others)
+    assert [host.name for host in Inventory((["@lister", "@fake/a"], {}))] == ["@local", "@fake/a"]
+    assert error_of("@torn").startswith(f"Connector torn of an unknown distribution ({info}) cannot be loaded: ")
+
+
+def test_those_without_metadata_are_told_apart(install: Callable[..., Path]) -> None:
+    broken = [install(name, "nothing that can be read") for name in ("one-package", "other-package")]
+    for info in broken:
+        (info / "METADATA").write_bytes(b"\xe9")
+    error_of("@torn")
+    shown = {f"an unknown distribution ({info}) in {info.parent}" for info in broken}
+    assert connectors.get_all_connectors().unreadable.keys() == shown
+
+
 def test_two_that_claim_one_name_are_an_error_that_names_both(install: Callable[..., Path]) -> None:
     install("one-package", "same = listing_module:Lister")
     install("other-package", "same = elsewhere:Lister", "2.5")
