@@ -22,14 +22,14 @@ def ask_tool(*words: str, advice: str) -> str:
         advice: what people can do about it if the program fails
 
     Raises:
-        InventoryError: there is no such program, or it failed; with what it said
+        InventoryError: there is no such program, or it failed; with its standard error, since the output may be secret
     """
     command = shlex.join(words)
     code, output = run_local_process(command)
     if code in _NOT_THERE:
         raise InventoryError(f"`{words[0]}` is not installed on this machine, or not in PATH: {output.stderr.strip()}")
     if code != 0:
-        said = (output.stderr or output.stdout).strip()
+        said = output.stderr.strip()
         raise InventoryError(f"`{command}` ended with exit code {code}: {advice}\n{said}".rstrip())
     return output.stdout
 

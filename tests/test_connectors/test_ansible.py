@@ -481,6 +481,12 @@ def test_what_a_program_prints_wrongly_is_an_error_that_names_it(
     assert message in error
 
 
+def test_what_a_program_prints_before_it_fails_is_not_shown(said: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "program").write_text('#!/bin/sh\necho \'{"key": "hunter2"}\'; exit 3\n')
+    (tmp_path / "program").chmod(0o755)
+    assert said(None, "program").endswith("ended with exit code 3")
+
+
 def test_a_program_without_its_interpreter_is_an_error(said: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "program").write_text("#!/no/such/interpreter\n")
     (tmp_path / "program").chmod(0o755)

@@ -186,6 +186,16 @@ def test_errors_about_a_variable_show_no_secrets(variables: str, message: str) -
     assert "hunter2" not in error
 
 
+def test_what_a_password_program_prints_before_it_fails_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Path("program")
+    program.write_text("#!/bin/sh\necho hunter2; exit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(program))
+    message = said(**{"hosts.ini": "web\n", "group_vars/all.yml": f"a: {inline('x')}"})
+    assert "ended with exit code 3: it should print a password for ansible-vault" in message
+    assert "hunter2" not in message
+
+
 def test_an_error_about_a_decrypted_value_does_not_show_it() -> None:
     error = said(
         "hosts.yml", **{"hosts.yml": f"all:\n  hosts: {{h: }}\n  vars:\n    ansible_port: {inline('hunter2')}"}

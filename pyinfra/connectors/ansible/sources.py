@@ -96,9 +96,11 @@ def _ask_program(path: str, *arguments: str) -> Document:
     command = shlex.join([os.path.abspath(path), *arguments])
     code, output = run_local_process(command)
     if code != 0:
-        said = (output.stderr or output.stdout).strip()
+        # Of what it prints for us, anything may be secret
+        said = output.stderr.strip()
         hint = ": can its interpreter be found?" if code in _NO_PROGRAM else ""
-        raise InventoryError(f"`{command}`, which should print an inventory, ended with exit code {code}{hint}\n{said}")
+        why = f"ended with exit code {code}{hint}\n{said}".rstrip()
+        raise InventoryError(f"`{command}`, which should print an inventory, {why}")
     source = f"What `{command}` prints"
     # About one host there may be nothing to say
     text = output.stdout.strip() or "{}"
