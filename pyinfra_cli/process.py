@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
 import pyinfra
@@ -43,7 +43,9 @@ def process_set_up(options: Options, terminal: Terminal) -> Iterator[None]:
     level = logging.DEBUG if options.debug or options.debug_all else logging.INFO
     setup_logging(level, logging.DEBUG if options.debug_all else None, terminal)
     try:
-        yield
+        # With --json, standard output is for that alone: what the user's files print is for people
+        with redirect_stdout(sys.stderr) if options.json else nullcontext():
+            yield
     finally:
         remove_logging()
         set_echo(_silent)

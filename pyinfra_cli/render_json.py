@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +18,8 @@ from .prints import jsonify
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.state import State, StateOperationMeta
+
+    from .terminal import Terminal
 
 # Of a failed command's standard error
 _LAST_LINES = 200
@@ -43,24 +44,27 @@ class FactCollector:
         self.values.setdefault(title, {})[host.name] = masked(value)
 
 
-def write_json(value: Any) -> None:
-    """Write one value, on one line, to standard output. A reader that has gone away gets nothing, and the run goes on.
+def write_json(terminal: Terminal, value: Any) -> None:
+    """Write one value, on one line, to standard output, after all that was written for people so far.
+
+    A reader that has gone away gets nothing, and the run goes on.
 
     Raises:
         CliError: it cannot be written
     """
+    terminal.flush()
     try:
-        click.echo(jsonify(value))
+        click.echo(jsonify(value), file=terminal.output)
     except OSError as error:
-        _let_go_of_output()
+        _let_go_of(terminal.output)
         if not isinstance(error, BrokenPipeError):
             raise CliError(f"Cannot write JSON to standard output: {error.strerror}") from error
 
 
-def _let_go_of_output() -> None:
+def _let_go_of(output: IO[str]) -> None:
     """Have what could not be written go nowhere: at its end Python would try once more, and complain."""
     with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        os.dup2(nowhere.fileno(), output.fileno())
 
 
 def _described(op_hash: str, op_meta: StateOperationMeta) -> dict[str, Any]:

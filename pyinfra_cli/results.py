@@ -15,23 +15,25 @@ if TYPE_CHECKING:
     from .terminal import Terminal
 
 
-def output_without_hosts(command: Command) -> Any:
-    """What ``--json`` writes where there is no host to say anything of."""
+def outputs_without_hosts(command: Command, options: Options) -> list[Any]:
+    """What ``--json`` writes, one after the other, where there is no host to say anything of."""
     if isinstance(command, DebugInventory):
-        return []
+        return [[]]
     if isinstance(command, ShowFacts):
-        return {fact.title: {} for fact in command.facts}
+        return [{fact.title: {} for fact in command.facts}]
     if isinstance(command, CheckConnector):
-        return {}
-    return {"plan": [], "results": None}
+        return [{}]
+    debugged: list[Any] = [{}] if options.debug_facts else []
+    if options.debug_operations:
+        debugged.append({"operations": {}, "op_meta": {}, "op_order": []})
+    return debugged or [{"plan": [], "results": None}]
 
 
 def show_results(state: State, terminal: Terminal, as_json: bool, plan: list[dict[str, Any]]) -> None:
     """Show what became of the operations, and of the hosts that failed."""
     terminal.stage("Results:")
     if as_json:
-        terminal.flush()
-        write_json(run_as_data(state, plan, results_as_data(state)))
+        write_json(terminal, run_as_data(state, plan, results_as_data(state)))
     else:
         print_results(state)
     print_failures(state)
@@ -41,15 +43,14 @@ def show_early_end(state: State, terminal: Terminal, options: Options, command: 
     """Show how far a run came that hosts ended by failing while they were connected or prepared."""
     if isinstance(command, (ShowFacts, CheckConnector)):
         if options.json:
-            terminal.flush()
-            write_json(output_without_hosts(command))
+            for output in outputs_without_hosts(command, options):
+                write_json(terminal, output)
         return
     changes_nothing = options.dry or (options.json and not (options.yes or isinstance(command, Execute)))
     if options.debug_facts or options.debug_operations or (changes_nothing and not options.json):
         print_failures(state)
     elif changes_nothing:
-        terminal.flush()
-        write_json(run_as_data(state, [], None))
+        write_json(terminal, run_as_data(state, [], None))
         print_failures(state)
     else:
         show_results(state, terminal, options.json, [])

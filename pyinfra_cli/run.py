@@ -44,7 +44,7 @@ from .render_json import (
     write_json,
 )
 from .render_text import TextRenderer
-from .results import output_without_hosts, show_early_end, show_results
+from .results import outputs_without_hosts, show_early_end, show_results
 from .settings import apply_options, load_config, override_data
 from .terminal import Terminal
 
@@ -180,8 +180,8 @@ class _Run:
         """Nothing to do, which is no error."""
         logger.warning("No hosts to work on: the inventory has none, or --limit and --exclude leave none")
         if self.options.json:
-            self.terminal.flush()
-            write_json(output_without_hosts(command))
+            for output in outputs_without_hosts(command, self.options):
+                write_json(self.terminal, output)
         raise _Ended
 
     def _set_up_state(self, command: Command) -> None:
@@ -211,8 +211,7 @@ class _Run:
 
     def _show_inventory(self, inventory: Inventory, hosts: list[Host]) -> None:
         if self.options.json:
-            self.terminal.flush()
-            write_json(inventory_as_data(hosts))
+            write_json(self.terminal, inventory_as_data(hosts))
         else:
             print_inventory(inventory, hosts)
 
@@ -244,8 +243,7 @@ class _Run:
         finally:
             self.terminal.line()
         if self.options.json:
-            self.terminal.flush()
-            write_json(values)
+            write_json(self.terminal, values)
             return
         for title, by_host in values.items():
             print_fact_data(title, by_host)
@@ -258,8 +256,7 @@ class _Run:
         self.state.callback_handlers.clear()
         outcomes = check_hosts(self.state, self.terminal)
         if self.options.json:
-            self.terminal.flush()
-            write_json(outcomes_as_data(outcomes))
+            write_json(self.terminal, outcomes_as_data(outcomes))
         raise_if_broken(outcomes)
 
     def _prepare(self, command: Command) -> None:
@@ -290,8 +287,7 @@ class _Run:
         plan = plan_as_data(state) if options.json else []
         if options.json:
             if options.dry or not never_asks:
-                terminal.flush()
-                write_json(run_as_data(state, plan, None))
+                write_json(terminal, run_as_data(state, plan, None))
                 return
         elif options.yes and not options.dry and not isinstance(command, Execute):
             terminal.stage("Skipping change detection")
@@ -303,9 +299,8 @@ class _Run:
         self._execute(command, plan)
 
     def _show_data(self, data: Any) -> None:
-        self.terminal.flush()
         if self.options.json:
-            write_json(data)
+            write_json(self.terminal, data)
         else:
             self.terminal.line(jsonify(data, indent=4))
             self.terminal.line()
@@ -348,7 +343,7 @@ class _Run:
             self.interrupts.ending_begins()
             if live is not None:
                 live.end()
-            state.pool.kill(block=False)
+            state.kill_greenlets()
             if self.options.no_wait and not self.options.serial:
                 self.terminal.line()
             show_results(state, self.terminal, self.options.json, plan)

@@ -21,11 +21,13 @@ _LINES_TO_GATHER = 2000
 class Terminal:
     """Where the command line writes for people.
 
-    ``styled`` says whether text may have colours, ``interactive`` whether somebody is looking at a terminal.
+    ``styled`` says whether text may have colours, ``interactive`` whether somebody is looking at a terminal. ``output``
+    is standard output as it was: that of programs.
     """
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self.stream = sys.stderr if stream is None else stream
+        self.output = sys.stdout
         self.interactive = self.stream.isatty() and os.environ.get("TERM") != "dumb"
         self.styled = self.interactive and not os.environ.get("NO_COLOR")
         self.live: LiveLine | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
@@ -28,10 +29,8 @@ def parse_value(text: str) -> Any:
     """An argument's value: true or false, an integer, JSON, else the text itself."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    if _INTEGER.fullmatch(text):
-        return int(text)
     try:
-        return json.loads(text, parse_constant=_reject)
+        return int(text) if _INTEGER.fullmatch(text) else json.loads(text, parse_constant=_reject)
     except ValueError:
         return text
 
@@ -88,6 +87,8 @@ def json_encode(obj: Any) -> Any:
 
 def presentable(value: Any) -> Any:
     """``value`` in types that JSON knows, its secrets masked; what has no form of its own is shown by its ``repr``."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, MaskString):

@@ -218,3 +218,24 @@ def test_what_a_connector_prints_is_for_people(folder: Folder) -> None:
     ended = folder.run("--json", "@chatty:Chatty", "debug-inventory")
     assert [host["name"] for host in ended.json] == ["@local"]
     assert {"imported", "asking"} <= set(ended.lines)
+
+
+def test_what_the_users_files_print_is_for_people(folder: Folder) -> None:
+    folder.write("hosts.py", "print('listing')\nall = ['@local']")
+    folder.write("deploy.py", "import things\nprint('deploying')\nthings.say('x')")
+    ended = folder.run("--json", "-y", "hosts.py", "deploy.py")
+    assert ended.json["results"]["totals"]["success"] == 1
+    assert {"listing", "deploying"} <= set(ended.lines)
+
+
+def test_numbers_that_json_lacks_are_text(folder: Folder) -> None:
+    ended = folder.run("--json", "--data", "x=1e999", "@fake", "debug-inventory")
+    assert ended.out == '[{"name": "@fake", "groups": ["@fake"], "data": {"x": "inf"}}]\n'
+
+
+def test_without_hosts_what_was_asked_for_is_empty(folder: Folder) -> None:
+    folder.write("hosts.py", "all = []")
+    facts = folder.run("--json", "--debug-facts", "hosts.py", "things.say", "x")
+    assert (facts.exit_code, facts.json) == (0, {})
+    operations = folder.run("--json", "--debug-operations", "hosts.py", "things.say", "x")
+    assert operations.json == {"operations": {}, "op_meta": {}, "op_order": []}

@@ -68,6 +68,12 @@ def test_arguments_parse_as_words_numbers_json_or_text() -> None:
     assert command.args == (True, False, -12, 644, 1.5, None, [1, 2], {"a": 1}, "NaN", "a b")
 
 
+def test_a_number_that_is_too_long_for_python_is_text() -> None:
+    command = parse("server.shell", "1" * 5000)
+    assert isinstance(command, CallOperation)
+    assert command.args == ("1" * 5000,)
+
+
 def test_named_arguments_are_split_at_the_first_equals_sign() -> None:
     command = parse("server.shell", "commands=a=b=c", '_env={"A": "1"}', "echo a=b")
     assert isinstance(command, CallOperation)
