@@ -6,6 +6,7 @@ import os
 import select
 import sys
 
+from .exceptions import CliError
 from .terminal import Terminal
 
 
@@ -60,9 +61,17 @@ def _answer(terminal: Terminal) -> str:
 
 
 def ask_secret(terminal: Terminal, question: str) -> str:
-    """A line that is not shown while it is typed."""
+    """A line that is not shown while it is typed.
+
+    Raises:
+        CliError: standard input has ended
+    """
     from getpass import getpass
 
     with terminal.paused():
         terminal.flush()
-        return getpass(f"    {question} ")
+        try:
+            return getpass(f"    {question} ")
+        except EOFError:
+            terminal.line()
+            raise CliError(f"Standard input ended before somebody answered: {question}") from None

@@ -20,6 +20,15 @@ def test_enter_runs_what_was_shown(folder: Folder, terminals: list[Terminal]) ->
     assert "\x1b[32mSuccess" in terminal.seen
 
 
+def test_ctrl_d_where_a_password_is_asked_for_is_no_bug(folder: Folder, terminals: list[Terminal]) -> None:
+    terminals.append(terminal := Terminal(folder, "--same-sudo-password", "@fake", "exec", "--", "true"))
+    terminal.wait_for("sudo password:")
+    terminal.wait_until_nothing_is_echoed()
+    terminal.process.sendeof()
+    assert terminal.end() == 1
+    assert "--> pyinfra error: Standard input ended before somebody answered: sudo password:" in terminal.lines
+
+
 def test_no_color_means_no_styles_and_no_live_line(folder: Folder, terminals: list[Terminal]) -> None:
     terminals.append(
         terminal := Terminal(folder, "-y", "@local", "server.shell", "sleep 1", NO_COLOR="1"),
