@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -114,7 +116,7 @@ def repeated_folder_removed(path: str, warn: Callable[[str], None], chdir: str |
     if chdir is None or os.path.exists(path):
         return path
     inside = os.path.relpath(os.path.normpath(path), os.path.normpath(chdir))
-    if inside.startswith(os.pardir) or not os.path.exists(inside):
+    if inside.split(os.sep)[0] == os.pardir or not os.path.isfile(inside):
         return path
     warn(f"Paths are relative to the folder of --chdir: using {inside} for {path}")
     return inside
@@ -126,6 +128,8 @@ def _deploy_file(word: str, warn: Callable[[str], None], chdir: str | None) -> s
         raise CliError(f"No deploy file: {word}")
     try:
         deploy_code(os.path.abspath(filename))
+    except OSError as error:
+        raise CliError(f"Cannot read deploy file {word}: {error.strerror}") from error
     except (SyntaxError, ValueError) as error:
         raise UnexpectedExternalError(error, filename) from error
     return filename
@@ -135,7 +139,10 @@ def import_if_there(name: str) -> Any | None:
     """The module of that name, or ``None`` where there is none; errors inside it are the user's to see."""
     if not all(part.isidentifier() for part in name.split(".")):
         return None
+    package, dot, _ = name.partition(".")
     try:
+        if dot and package not in sys.modules and not _is_package(package):
+            return None
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
@@ -145,6 +152,12 @@ def import_if_there(name: str) -> Any | None:
         raise WrappedError(error) from error
     except Exception as error:
         raise unexpected_error(error) from error
+
+
+def _is_package(name: str) -> bool:
+    """Whether there is a package of that name, found without importing it: a host may be called like a deploy file."""
+    spec = find_spec(name)
+    return spec is not None and spec.submodule_search_locations is not None
 
 
 def _look_up(path: str, package: str, fits: Callable[[Any], bool]) -> Any:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import os
 import symtable
+import sys
+from importlib.util import decode_source
+from types import ModuleType
 from typing import Any
 
 from pyinfra.api.exceptions import PyinfraError
@@ -20,21 +23,21 @@ def execute_file(filename: str) -> dict[str, Any]:
         UnexpectedExternalError: it raised another error, or is no Python
     """
     path = os.path.abspath(filename)
-    namespace: dict[str, Any] = {"__name__": _module_name(filename), "__file__": path, "__builtins__": __builtins__}
+    # Not under its own name alone, which can be that of a module that somebody imports
+    module = ModuleType(f"__loaded__.{os.path.splitext(os.path.basename(filename))[0]}")
+    module.__file__ = path
+    # Dataclasses look up the module of the class that they make
+    sys.modules[module.__name__] = module
     try:
         with open(path, "rb") as file:
             source = file.read()
         # The position of an error is shown in this name of the file
-        exec(compile(source, filename, "exec"), namespace)
+        exec(compile(source, filename, "exec"), module.__dict__)
     except PyinfraError as error:
         raise WrappedError(error) from error
     except Exception as error:
         raise UnexpectedExternalError(error, filename) from error
-    return namespace
-
-
-def _module_name(filename: str) -> str:
-    return os.path.splitext(os.path.basename(filename))[0]
+    return module.__dict__
 
 
 def own_names(filename: str, namespace: dict[str, Any]) -> list[str]:
@@ -43,7 +46,7 @@ def own_names(filename: str, namespace: dict[str, Any]) -> list[str]:
         return [name for name in namespace["__all__"] if name in namespace]
     with open(filename, "rb") as file:
         source = file.read()
-    symbols = symtable.symtable(source.decode(), filename, "exec").get_symbols()
+    symbols = symtable.symtable(decode_source(source), filename, "exec").get_symbols()
     assigned = {symbol.get_name() for symbol in symbols if symbol.is_assigned()}
     imported = {symbol.get_name() for symbol in symbols if symbol.is_imported()} - assigned
     # What `from x import *` brings is in no symbol table

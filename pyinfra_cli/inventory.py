@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.exceptions import PyinfraError
-from pyinfra.api.inventory import Inventory
+from pyinfra.api.inventory import Inventory, host_entry
 from pyinfra.api.masking import masked
 from pyinfra.connectors.sshconfig import SSHConfigError, load_ssh_config
 from pyinfra.context import ctx_inventory
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pyinfra.api.host import Host
 
 logger = logging.getLogger("pyinfra")
+
+# Groups are keyword arguments beside these
+_PARAMETERS = inspect.signature(Inventory.__init__).parameters.keys() - {"groups"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,13 @@ def load_inventory(source: str, override_data: Mapping[str, Any], group_data_pat
     }
     # Connectors may put hosts into groups that no file lists
     groups.update({name: ([], group_data) for name, group_data in file_data.items()})
+    if taken := _PARAMETERS & groups.keys():
+        raise CliError(
+            f"No group can be called `{min(taken)}`, by its data in group_data or in the inventory: rename it"
+        )
     # Errors of connectors say themselves what is wrong, and with which entry
     try:
-        # Standard output is that of --json: what a connector prints is for people
+        # What a connector prints is for people
         with redirect_stdout(sys.stderr):
             inventory = Inventory((listing.hosts, data), override_data=override_data, **groups)
     except PyinfraError as error:
@@ -108,10 +115,11 @@ def _list_file(filename: str) -> Listing:
             if not (inspect.ismodule(value) or callable(value)):
                 logger.debug(f'Ignoring variable "{name}" in inventory file since it is no list of hosts')
             continue
-        if not all(_is_item(item) for item in group[0]):
+        wrong = [item for item in group[0] if host_entry(item) is None]
+        if wrong:
             logger.warning(
                 f'Ignoring host group "{name}" in inventory file {filename}: '
-                f"hosts are names or (name, data) tuples, got {masked(next(i for i in group[0] if not _is_item(i)))!r}",
+                f"hosts are names or (name, data) tuples, got {masked(wrong[0])!r}",
             )
             continue
         groups[name] = group
@@ -123,12 +131,11 @@ def _list_file(filename: str) -> Listing:
 
     listed, data = groups.pop("all", (None, {}))
     if listed is None:
-        listed = list(dict.fromkeys(_item_name(item) for group, _ in groups.values() for item in group))
+        listed = list(dict.fromkeys(_host_name(item) for group, _ in groups.values() for item in group))
     file_group = os.path.splitext(os.path.basename(filename))[0]
     own_hosts, own_data = groups.pop(file_group, ([], {}))
     # Last, so that its data wins over that of the groups in the file
-    names = dict.fromkeys(_item_name(item) for item in listed)
-    groups[file_group] = ([*own_hosts, *(name for name in names)], own_data)
+    groups[file_group] = ([*own_hosts, *dict.fromkeys(map(_host_name, listed))], own_data)
     folder = os.path.dirname(os.path.abspath(filename))
     return Listing(list(listed), data, groups, (os.getcwd(), folder))
 
@@ -142,13 +149,11 @@ def _as_group(value: Any) -> tuple[list[Any], dict[str, Any]] | None:
     return None
 
 
-def _is_item(item: Any) -> bool:
-    if isinstance(item, str):
-        return bool(item)
-    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], Mapping)
+def _are_entries(items: Iterable[Any]) -> bool:
+    return all(host_entry(item) is not None for item in items)
 
 
-def _item_name(item: Any) -> str:
+def _host_name(item: Any) -> str:
     return item if isinstance(item, str) else item[0]
 
 
@@ -199,7 +204,7 @@ def _call(source: str, function: Callable[..., Any]) -> Any:
 
 def _list_hosts(source: str, value: Any) -> Listing:
     group = _as_group(value)
-    if group is None or not all(_is_item(item) for item in group[0]):
+    if group is None or not _are_entries(group[0]):
         raise CliError(
             f"Invalid inventory {source}: should be a list of names or (name, data) tuples, "
             f"or a function that returns groups, got {masked(value)!r}",
@@ -214,12 +219,12 @@ def _list_groups(source: str, made: Any) -> Listing:
     groups: dict[str, tuple[list[Any], dict[str, Any]]] = {}
     for name, value in made.items():
         group = _as_group(value)
-        if group is None or not isinstance(name, str) or not all(_is_item(item) for item in group[0]):
-            raise CliError(f"Invalid inventory function {source}: {wanted}, got {name!r}: {value!r}")
+        if group is None or not isinstance(name, str) or not _are_entries(group[0]):
+            raise CliError(f"Invalid inventory function {source}: {wanted}, got {name!r}: {masked(value)!r}")
         groups[name] = group
     listed, data = groups.pop("all", (None, {}))
     if listed is None:
-        listed = list(dict.fromkeys(_item_name(item) for group, _ in groups.values() for item in group))
+        listed = list(dict.fromkeys(_host_name(item) for group, _ in groups.values() for item in group))
     return Listing(list(listed), data, groups)
 
 
@@ -247,6 +252,8 @@ def _takes_commas(entry: str) -> bool:
 def _resolves(name: str) -> bool:
     """Whether DNS, or the user's SSH configuration, knows a host of that name."""
     with suppress(OSError, UnicodeError):
+        # What is no name cannot be looked up: in gevent's thread this would be printed with a traceback
+        name.encode("idna")
         socket.getaddrinfo(name, None)
         return True
     try:

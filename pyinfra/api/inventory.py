@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from .state import State
 
 
+def host_entry(item: Any) -> tuple[str, dict[str, Any]] | None:
+    """A name, or a ``(name, data)``, as both; ``None`` for anything else."""
+    name, data = item if isinstance(item, (tuple, list)) and len(item) == 2 else (item, {})
+    return (name, dict(data)) if isinstance(name, str) and name and isinstance(data, Mapping) else None
+
+
 def _entry(item: Any) -> tuple[str, dict[str, Any]]:
-    """A name, or a ``(name, data)``, as both."""
-    if isinstance(item, str) and item:
-        return item, {}
-    if isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], Mapping):
-        return item[0], dict(item[1])
-    raise InventoryError(f"An inventory's items are names or (name, data) tuples, got {masked(item)!r}")
+    entry = host_entry(item)
+    if entry is None:
+        raise InventoryError(f"An inventory's items are names or (name, data) tuples, got {masked(item)!r}")
+    return entry
 
 
 def _group(value: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, Any]]:

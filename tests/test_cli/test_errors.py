@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -90,6 +91,14 @@ def test_a_file_that_is_no_python_is_told_before_anything_is_loaded(folder: Fold
     assert ended.lines[0] == "--> An exception occurred in: deploy.py"
     assert "SyntaxError: '(' was never closed" in ended.lines
     assert "pyinfra_cli" not in ended.err
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs a file that opens and cannot be read")
+def test_a_deploy_file_that_cannot_be_read_is_told_without_a_traceback(folder: Folder) -> None:
+    (folder.path / "deploy.py").symlink_to("/proc/self/mem")
+    ended = folder.run("-y", "@fake", "deploy.py")
+    assert ended.exit_code == 1
+    assert ended.lines == ["--> pyinfra error: Cannot read deploy file deploy.py: Input/output error"]
 
 
 def test_missing_data_is_told_with_the_host(folder: Folder) -> None:

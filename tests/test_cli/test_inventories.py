@@ -69,6 +69,12 @@ def test_items_that_are_none_are_shown_without_their_secrets(folder: Folder) -> 
     assert "hosts are names or (name, data) tuples, got ('@fake/a', {'ssh_password': '***'}, 'web')" in shown
 
 
+def test_groups_of_a_function_that_are_none_are_shown_without_their_secrets(folder: Folder) -> None:
+    folder.write("places.py", "def made(): return {'web': [('@fake/a', {'ssh_password': 'hunter2'}, 1)]}")
+    last = folder.run("places.made", "debug-inventory").lines[-1]
+    assert last.endswith("got 'web': [('@fake/a', {'ssh_password': '***'}, 1)]")
+
+
 def test_people_read_groups_and_data_on_standard_error(folder: Folder) -> None:
     folder.write("hosts.py", "web = ['@fake/a', ('@fake/long', {'port': 80})]")
     ended = folder.run("hosts.py", "debug-inventory")
@@ -199,6 +205,20 @@ def test_a_name_that_is_nothing_gives_a_warning_and_no_hosts(folder: Folder, sou
     assert "--> Connecting to hosts..." not in ended.lines
 
 
+def test_a_host_is_no_attribute_of_a_file_that_is_called_like_its_first_part(folder: Folder) -> None:
+    folder.write("deploy.py", "import things\nthings.say('x')")
+    ended = folder.run("deploy.example.invalid", "deploy.py")
+    assert (ended.exit_code, ended.out) == (0, "")
+    assert "No inventory file or host `deploy.example.invalid`" in ended.err
+
+
+def test_what_can_be_no_name_is_told_without_a_traceback(folder: Folder) -> None:
+    ended = folder.run("web..example", "exec", "--", "true")
+    assert ended.exit_code == 0
+    assert "No inventory file or host `web..example`" in ended.err
+    assert "Traceback" not in ended.err
+
+
 def test_an_address_and_a_name_with_an_address_as_data_are_hosts(folder: Folder) -> None:
     assert list(listed(folder.run("127.0.0.1", "debug-inventory", "--json"))) == ["127.0.0.1"]
     named = folder.run("my-name", "debug-inventory", "--json", "--data", "ssh_hostname=10.0.0.1")
@@ -256,6 +276,43 @@ def test_imports_are_no_data_but_what_is_given_a_value_is(folder: Folder) -> Non
     folder.write("group_data/@fake.py", "from shared import *\nthree = 'own'")
     ended = folder.run("@fake", "debug-inventory", "--json", "--group-data", "group_data")
     assert listed(ended)["@fake"][1] == {"two": 20, "_sudo": True, "own": "/", "three": "own"}
+
+
+def test_group_data_may_be_in_any_encoding_that_python_reads(folder: Folder) -> None:
+    marked = "\ufefffrom os import path\nstreet = 'Stra\u00dfe'"
+    folder.write("group_data/all.py", "").write_bytes(marked.encode())
+    old = "# coding: latin-1\nfrom os import path\nplace = 'K\u00f6ln'"
+    folder.write("group_data/@fake.py", "").write_bytes(old.encode("latin-1"))
+    data = listed(folder.run("@fake", "debug-inventory", "--json"))["@fake"][1]
+    assert data == {"street": "Stra\u00dfe", "place": "K\u00f6ln"}
+
+
+def test_files_may_have_dataclasses_whose_types_are_text(folder: Folder) -> None:
+    text = """
+        from __future__ import annotations
+        from dataclasses import asdict, dataclass
+
+        @dataclass
+        class Site:
+            port: int = 80
+
+        """
+    folder.write("hosts.py", f"{text}web = [('@fake', asdict(Site()))]")
+    folder.write("group_data/logging.py", f"{text}site = Site(81)")
+    folder.write("group_data/web.py", f"{text}site = Site(82)")
+    data = listed(folder.run("hosts.py", "debug-inventory", "--json"))["@fake"][1]
+    assert (data["port"], data["site"]) == (80, {"port": 82})
+
+
+@pytest.mark.parametrize("name", ["self", "names_data", "override_data"])
+def test_a_name_that_no_group_can_have_is_told(folder: Folder, name: str) -> None:
+    folder.write(f"group_data/{name}.py", "x = 1")
+    from_data = folder.run("@fake", "debug-inventory")
+    folder.write("hosts.py", f"{name} = ['@fake']")
+    from_file = folder.run("hosts.py", "debug-inventory")
+    for ended in (from_data, from_file):
+        assert ended.exit_code == 1
+        assert ended.lines[-1].startswith(f"--> pyinfra error: No group can be called `{name}`")
 
 
 def test_a_list_of_names_decides_what_is_data(folder: Folder) -> None:

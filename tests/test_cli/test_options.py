@@ -11,6 +11,7 @@ import pytest
 from pyinfra import __version__
 from pyinfra_cli.main import cli
 from tests.support.commandline import Folder
+from tests.support.distributions import install_distribution
 
 HEAVY = ("gevent", "paramiko", "rich", "jinja2", "typeguard", "pyinfra.api")
 
@@ -50,6 +51,16 @@ def test_support_shows_versions_and_connectors_on_standard_error(folder: Folder)
     assert f"pyinfra: v{__version__}" in ended.err
     assert "gevent: " in ended.err
     assert "local (pyinfra.connectors.local)" in ended.err
+
+
+def test_support_shows_what_pyinfra_needs_and_which_packages_cannot_be_read(folder: Folder) -> None:
+    install_distribution(folder.path, "torn-package", b"\xff\xfe = module:Class")
+    ended = folder.run("--support")
+    assert ended.exit_code == 0
+    assert "    typing-extensions: " in ended.err
+    assert "    pytest: " not in ended.err
+    assert "local (pyinfra.connectors.local)" in ended.err
+    assert f"    Unreadable: entry points of torn-package 1.0 in {folder.path}: UnicodeDecodeError: " in ended.err
 
 
 @pytest.mark.parametrize(
@@ -105,6 +116,14 @@ def test_chdir_comes_first_and_is_put_right_where_a_path_repeats_it(folder: Fold
     assert repeated.exit_code == 0
     assert "    Paths are relative to the folder of --chdir: using deploy.py for sub/deploy.py" in repeated.lines
     assert "    Loading: deploy.py" in repeated.lines
+
+
+def test_a_host_that_is_called_like_the_folder_of_chdir_is_a_host(folder: Folder) -> None:
+    folder.write("localhost/..hosts.py", "all = ['@fake/a']")
+    ended = folder.run("--chdir", "localhost", "localhost", "debug-inventory", "--json")
+    assert [host["name"] for host in ended.json] == ["localhost"]
+    repeated = folder.run("--chdir", "localhost", "localhost/..hosts.py", "debug-inventory", "--json")
+    assert [host["name"] for host in repeated.json] == ["@fake/a"]
 
 
 def test_a_folder_for_chdir_that_is_not_there_is_an_error(folder: Folder) -> None:
