@@ -158,7 +158,7 @@ class Interrupts:
         """End what is under way: the greenlets of the hosts first, as they could go on, and what they left running."""
         self._ending_greenlets = True
         try:
-            state.pool.kill(block=True, timeout=_SECONDS_TO_CLEAN_UP)
+            state.kill_greenlets(_SECONDS_TO_CLEAN_UP)
         finally:
             self._ending_greenlets = False
         state.kill_running(max(self._seconds_left(_SECONDS_TO_DIE), _SECONDS_TO_CLEAN_UP))

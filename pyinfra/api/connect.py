@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
-from gevent.pool import Pool
 
 from pyinfra import logger
 from pyinfra.context import ctx_host, ctx_state
@@ -14,6 +13,8 @@ from pyinfra.context import ctx_host, ctx_state
 from .exceptions import PyinfraError
 
 if TYPE_CHECKING:
+    from gevent.pool import Pool
+
     from .host import Host
     from .state import State
 
@@ -45,10 +46,8 @@ def outcomes(
             return None, error
 
     if pool is None:
-        pool = state.pool
-    if gevent.getcurrent() in pool:
-        # Asked from one of its own greenlets, a full pool would wait for itself
-        pool = Pool(pool.size)
+        # One that is at work may be full of greenlets that wait for this
+        pool = state.make_pool(state.pool.size) if len(state.pool) else state.pool
     with ctx_state.use(state):
         greenlets = [(host, pool.spawn(call, host)) for host in hosts]
         return [(host, *greenlet.get()) for host, greenlet in greenlets]

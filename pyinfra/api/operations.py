@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent.pool import Pool
 
 from pyinfra import logger
 from pyinfra.connectors.util import CommandOutput
@@ -29,6 +28,8 @@ from .readahead import read_ahead
 from .state import HostFailure
 
 if TYPE_CHECKING:
+    from gevent.pool import Pool
+
     from .arguments import Arguments
     from .host import Host
     from .state import State, StateOperationHostData
@@ -369,7 +370,7 @@ def _run_op(state: State, op_hash: str) -> None:
             state.trigger_callbacks("operation_end", op_hash)
         return
     own_limit = arguments["_parallel"]
-    pool = None if own_limit == state.config.PARALLEL else Pool(own_limit or None)
+    pool = None if own_limit == state.config.PARALLEL else state.make_pool(own_limit)
     failed = _run_on_hosts(state, hosts, run, pool)
     state.trigger_callbacks("operation_end", op_hash)
     state.fail_hosts(failed)

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
+from gevent import Timeout
 from gevent.event import Event
 from gevent.pool import Group, Pool
 
@@ -131,6 +133,8 @@ class State:
         self.callback_handlers: list[Any] = []
         self.interrupted = False
         self._interruption = Event()
+        # Beside the run's own
+        self._further_pools: WeakSet[Pool] = WeakSet()
         # The greenlets of kill_running
         self._killers = Group()
         # Moves with everything that may change anything: facts read before are dead (see factcache.py)
@@ -215,6 +219,26 @@ class State:
     def wait_for_interruption(self, seconds: float) -> bool:
         """Wait so many seconds, or until the run is to stop; returns whether it is."""
         return bool(self._interruption.wait(seconds))
+
+    def make_pool(self, size: int | None) -> Pool:
+        """A pool of so many greenlets that work on hosts, beside the run's own; 0 or ``None``: any number."""
+        pool = Pool(size or None)
+        self._further_pools.add(pool)
+        return pool
+
+    def kill_greenlets(self, wait: float | None = None) -> None:
+        """End all greenlets that work on the hosts.
+
+        Args:
+            wait: the most seconds to wait for the end of them
+        """
+        pools = [self.pool, *self._further_pools]
+        for pool in pools:
+            pool.kill(block=False)
+        if wait is not None:
+            with Timeout(wait, False):
+                for pool in pools:
+                    pool.kill()
 
     def kill_running(self, wait: float | None = None) -> None:
         """End what runs on the hosts now, as far as their connectors can.

@@ -9,9 +9,11 @@ import gevent
 import pytest
 
 from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.facts import get_facts
 from pyinfra.api.state import BaseStateCallback, StateStage
+from pyinfra.operations import python
 
-from ..support.engine import Engine, Failed, commands
+from ..support.engine import Engine, Failed, Number, commands
 
 
 def test_events_come_in_order_with_the_state_first() -> None:
@@ -172,3 +174,26 @@ def test_who_ends_what_runs_can_wait_for_that_and_errors_in_it_are_warnings(capl
     assert time.monotonic() - began_at < 10
     assert killed == ["a", "a"]
     assert [record.getMessage() for record in caplog.records] == ["[b] Could not kill what runs there: no"] * 2
+
+
+@pytest.mark.parametrize("arguments", [{}, {"_parallel": 1}], ids=["all at once", "one by one"])
+@pytest.mark.parametrize("nested", [True, False])
+def test_whoever_works_on_hosts_can_be_ended(arguments: dict[str, Any], nested: bool) -> None:
+    began: list[bool] = []
+    went_on: list[bool] = []
+
+    def wait(_host: Any = None) -> str:
+        began.append(True)
+        gevent.sleep(0.1)
+        went_on.append(True)
+        return "1"
+
+    engine = Engine("a b", script={"count": wait})
+    engine.add(python.call, (lambda: get_facts(engine.state, Number)) if nested else wait, **arguments)
+    run = gevent.spawn(engine.run)
+    while not began:
+        gevent.sleep(0)
+    run.kill()
+    engine.state.kill_greenlets(5)
+    gevent.sleep(0.2)
+    assert went_on == []

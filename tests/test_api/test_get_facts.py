@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gevent
 import pytest
 
 from pyinfra.api import FactError, FactTypeError
@@ -79,6 +80,19 @@ def test_get_facts_in_a_callback_does_not_wait_for_itself() -> None:
     engine.add(python.call, lambda state: seen.append(get_facts(state, Number)))
     engine.run()
     assert [list(values.values()) for values in seen] == [[3, 3, 3]] * 3
+
+
+def test_get_facts_in_a_greenlet_that_a_callback_waits_for_does_not_wait_for_the_callback() -> None:
+    seen: list[Any] = []
+
+    def callback(state: Any) -> None:
+        gevent.spawn(lambda: seen.append(get_facts(state, Number))).join()
+
+    engine = Engine("a b", script={"count": "3"}, PARALLEL=1)
+    engine.add(python.call, callback)
+    with gevent.Timeout(5):
+        engine.run()
+    assert [list(values.values()) for values in seen] == [[3, 3]] * 2
 
 
 def test_get_fact_takes_arguments_as_tuple_and_dict() -> None:
