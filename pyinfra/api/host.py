@@ -101,7 +101,8 @@ class Host:
         self._calling = RLock()
         self.fact_values = FactCache()
         self.horizon = Horizon()
-        self._defaults: tuple[tuple[Any, ...], Arguments] | None = None
+        # Global arguments by default, and for which settings and data
+        self._defaults: tuple[tuple[Any, ...], dict[str, Any] | None, Arguments] | None = None
         self.data = HostData(
             self,
             inventory.get_override_data(),
@@ -225,11 +226,14 @@ class Host:
     def _default_arguments(self, config: Config) -> Arguments:
         # What a deploy file puts into ENV, rather than in its place, is no change of the configuration
         variables = tuple(config.ENV.items()) if config.ENV else None
+        deploy_data = self.get_deploy_data()
+        # Those that have global arguments are told apart by identity: nobody changes them
+        scope = None if deploy_data.keys().isdisjoint(all_argument_meta) else deploy_data
         key = (config.revision, self.data._revision, variables)
-        if self._defaults is None or self._defaults[0] != key:
+        if self._defaults is None or self._defaults[0] != key or self._defaults[1] is not scope:
             level_data = {name: self.data.get(name) for name in all_argument_meta if name in self.data}
-            self._defaults = (key, default_arguments(config, level_data))
-        return self._defaults[1]
+            self._defaults = (key, scope, default_arguments(config, level_data))
+        return self._defaults[2]
 
     @contextmanager
     def arguments(self, **arguments: Unpack[AllArguments]) -> Iterator[None]:

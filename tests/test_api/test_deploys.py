@@ -342,3 +342,25 @@ def test_an_includes_data_ranks_lowest(deploys: Deploys) -> None:
 def test_including_what_is_not_there_says_where_it_was_looked_for(deploys: Deploys) -> None:
     with pytest.raises(PyinfraError, match=r"No file to include: nowhere.py \(looked for /.*nowhere.py\)"):
         deploys.run(Engine(), "local.include('nowhere.py')")
+
+
+def test_global_arguments_in_an_includes_data_end_with_it(deploys: Deploys) -> None:
+    engine = Engine()
+    deploys.write("inner.py", "commands('inner')")
+    deploys.run(
+        engine,
+        """\
+        local.include("inner.py", data={"_sudo": True, "_env": {"X": "1"}})
+        commands("between")
+        local.include("inner.py", data={"_chdir": "/d"})
+        commands("after")
+        """,
+    )
+    engine.run()
+    seen = [(text, given["_sudo"], given["_env"], given["_chdir"]) for text, given in engine.connector().calls]
+    assert seen == [
+        ("inner", True, {"X": "1"}, None),
+        ("between", False, {}, None),
+        ("inner", False, {}, "/d"),
+        ("after", False, {}, None),
+    ]
