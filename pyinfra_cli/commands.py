@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import isfunction
+from types import ModuleType
 from typing import Any
 
 import click
@@ -135,7 +137,7 @@ def _deploy_file(word: str, warn: Callable[[str], None], chdir: str | None) -> s
     return filename
 
 
-def import_if_there(name: str) -> Any | None:
+def import_if_there(name: str) -> ModuleType | None:
     """The module of that name, or ``None`` where there is none; errors inside it are the user's to see."""
     if not all(part.isidentifier() for part in name.split(".")):
         return None
@@ -160,7 +162,7 @@ def _is_package(name: str) -> bool:
     return spec is not None and spec.submodule_search_locations is not None
 
 
-def _look_up(path: str, package: str, fits: Callable[[Any], bool]) -> Any:
+def _look_up(path: str, package: str, fits: Callable[[ModuleType, Any], bool]) -> Any:
     """What ``module.attribute`` names, as it is or under ``package``; what does not fit hides nothing that does."""
     module_name, _, attribute = path.rpartition(".")
     modules = (import_if_there(module_name), import_if_there(f"{package}.{module_name}"))
@@ -169,12 +171,23 @@ def _look_up(path: str, package: str, fits: Callable[[Any], bool]) -> Any:
         raise CliError(f"No such module: {module_name}")
     for module in found:
         value = getattr(module, attribute, None)
-        if value is not None and fits(value):
+        if value is not None and fits(module, value):
             return value
     raise CliError(f"No such attribute in module {module_name}: {attribute}")
 
 
-def _is_fact(value: Any) -> bool:
+def _is_operation(module: ModuleType, value: Any) -> bool:
+    """Whether it can be called for a host: an operation, a ``@deploy``, or a function that is the user's own.
+
+    Functions of Python and of pyinfra, which a module may just have imported, would act on this machine, and at once.
+    """
+    if not isfunction(value):
+        return False
+    owners = {name.partition(".")[0] for name in (module.__name__, value.__module__)}
+    return hasattr(value, "_inner") or owners.isdisjoint({"pyinfra", *sys.stdlib_module_names})
+
+
+def _is_fact(_module: ModuleType, value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, (FactBase, ShortFactBase))
 
 
@@ -201,7 +214,7 @@ def _parse_operation(name: str, words: Sequence[str]) -> CallOperation:
         raise CliError(
             f"Invalid operation: `{name}`, should be a deploy file (`*.py`) or in the format `module.operation`",
         )
-    function = _look_up(name, "pyinfra.operations", callable)
+    function = _look_up(name, "pyinfra.operations", _is_operation)
     args, kwargs = _parse_arguments(words)
     return CallOperation(name, function, args, kwargs)
 

@@ -54,6 +54,41 @@ def test_a_module_of_the_user_comes_first_but_hides_nothing_that_it_lacks(folder
     assert "--> Starting operation: server.shell (x)" in shipped.lines
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os.mkdir",
+        "shutil.copytree",
+        "pathlib.Path",
+        "mine.remove",
+        "mine.rmtree",
+        "files.get_template",
+        "server.operation",
+    ],
+)
+def test_what_is_no_operation_is_not_called(folder: Folder, name: str) -> None:
+    folder.write("mine.py", "from os import remove\nfrom shutil import rmtree")
+    (folder.path / "kept").mkdir()
+    ended = folder.run("@local", "--dry", name, "kept")
+    module, _, attribute = name.partition(".")
+    assert (ended.exit_code, ended.lines) == (
+        1,
+        [f"--> pyinfra error: No such attribute in module {module}: {attribute}"],
+    )
+    assert [path.name for path in folder.path.iterdir() if path.is_dir() and path.name != "__pycache__"] == ["kept"]
+
+
+def test_a_function_of_the_user_is_called_for_each_host(folder: Folder) -> None:
+    folder.write("more.py", "import things\ndef setup(text):\n    things.say(text)\n    things.nothing()")
+    folder.write("mine.py", "from more import setup")
+    ended = folder.run("-y", "@fake/a,b", "mine.setup", "x")
+    assert ended.exit_code == 0
+    assert [line for line in ended.lines if line.startswith("--> Starting")] == [
+        "--> Starting operation: things.say (x)",
+        "--> Starting operation: things.nothing",
+    ]
+
+
 def test_an_error_in_a_module_of_the_user_is_shown_with_its_file(folder: Folder) -> None:
     folder.write("mine.py", "import no_such_library")
     ended = folder.run("@fake", "mine.thing")
