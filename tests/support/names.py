@@ -1,4 +1,4 @@
-"""Names that shells, programs and parsers like to get wrong."""
+"""Names and lines that shells, programs and parsers like to get wrong."""
 
 from __future__ import annotations
 
@@ -27,6 +27,24 @@ AWKWARD_NAMES = (
     "~root",
     "# comment",
     "arrow -> arrow",
+)
+
+AWKWARD_LINES = (
+    "plain",
+    'it\'s "quoted"',
+    "$HOME `id` $(id) ~ *",
+    "back\\slash \\n \\t \\\\ end\\",
+    "a/b/c & d && e",
+    "regex . * [x] ^ $ + ? (y) {2} | \\(z\\)",
+    "  blanks around  ",
+    "-n",
+    "-e x",
+    "--",
+    "# comment",
+    "ünïcødé ☃",
+    "tab\there",
+    "%s %d",
+    "!history",
 )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.busybox import busybox_path
 from tests.support.run import Run, connected_run
 from tests.support.sandbox import Sandbox, can_make_sandbox, sandbox
 
@@ -24,4 +26,14 @@ def machine(tmp_path: Path) -> Iterator[Sandbox]:
 def inside(machine: Sandbox) -> Iterator[Run]:
     """A run on that machine."""
     with connected_run("@pipe/machine", {"pipe_command": machine.shell}) as run:
+        yield run
+
+
+@pytest.fixture(scope="module", params=["sh", "bash", "busybox"])
+def any_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A host with one of several shells, which see quotes and echo differently, or with BusyBox's programs."""
+    settings: dict[str, Any] = {"SHELL": request.param}
+    if request.param == "busybox":
+        settings = {"SHELL": "busybox sh", "ENV": {"PATH": busybox_path(tmp_path_factory.mktemp("bin"))}}
+    with connected_run(FACT_CACHE_SECONDS=0, **settings) as run:
         yield run

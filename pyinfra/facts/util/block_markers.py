@@ -11,6 +11,9 @@ DEFAULT_MARKER = "# {mark} PYINFRA BLOCK"
 DEFAULT_BEGIN = "BEGIN"
 DEFAULT_END = "END"
 
+# The markers of blocks that have none of their own
+DEFAULT_LINES = tuple(DEFAULT_MARKER.replace("{mark}", word) for word in (DEFAULT_BEGIN, DEFAULT_END))
+
 _PATTERN_SYNTAX = re.compile(r"[\\/.\[()*+?{^$|]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
@@ -37,8 +40,12 @@ def block_marker_lines(marker: str | None, begin: str | None, end: str | None) -
 
 
 def awk_pattern(text: str) -> str:
-    """An ``awk`` pattern of the lines that hold ``text``."""
-    return mask_like(f"/{_PATTERN_SYNTAX.sub(lambda found: chr(92) + found[0], text)}/", text)
+    """An ``awk`` pattern of the lines that are the marker ``text``, or hold it if it is a default one.
+
+    One may begin like another (``# BEGIN app``, ``# BEGIN app2``), so it has to be all of the line but for blanks.
+    """
+    pattern = _PATTERN_SYNTAX.sub(lambda found: chr(92) + found[0], text)
+    return mask_like(f"/{pattern}/" if text in DEFAULT_LINES else f"/^[ \\t]*{pattern}[ \\t\\r]*$/", text)
 
 
 def awk_file(path: str) -> QuotePath:
