@@ -22,7 +22,7 @@ from .arguments import Environment
 from .exceptions import OperationValueError
 from .hiddenvalue import MASK, HiddenValue
 from .hiddenvalue import MaskString as MaskString
-from .util import get_file_sha1
+from .util import file_text
 
 if TYPE_CHECKING:
     from pathlib import PurePath
@@ -179,11 +179,7 @@ def _file_text(file: Any) -> str:
     name = getattr(file, "name", None)
     if isinstance(name, str):
         return name
-    kind = type(file).__name__
-    try:
-        return f"{kind}(hash={get_file_sha1(file)})"
-    except (OSError, ValueError):  # it is closed, or has no beginning to go back to
-        return kind
+    return file_text(file)
 
 
 class _FileCommand(PyinfraCommand):

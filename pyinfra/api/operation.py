@@ -22,7 +22,7 @@ from .generators import would_change
 from .hiddenvalue import holds_secret, shown
 from .order import described_call, position_of
 from .state import StateOperationHostData, StateOperationMeta
-from .util import get_file_sha1
+from .util import file_text
 
 if TYPE_CHECKING:
     from .host import Host
@@ -242,7 +242,7 @@ def _argument_text(value: Any) -> str:
     if callable(value):
         return str(getattr(value, "__name__", value))
     if hasattr(value, "read"):
-        return f"{type(value).__name__}(hash={get_file_sha1(value)})"
+        return file_text(value)
     return shown(value)
 
 

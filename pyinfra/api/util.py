@@ -12,7 +12,9 @@ from functools import lru_cache, wraps
 from os import stat
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
+from weakref import WeakSet
 
+from .exceptions import OperationValueError
 from .hiddenvalue import holds_secret, shown
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def _hash_text(obj: Any) -> str:
     if callable(obj):
         return getattr(obj, "__qualname__", type(obj).__qualname__)
     if hasattr(obj, "read"):
-        return get_file_sha1(obj) or ""
+        return type(obj).__qualname__ if is_stream(obj) else get_file_sha1(obj) or ""
     return f"{type(obj).__name__}={obj}"
 
 
@@ -137,6 +139,43 @@ class _BytesAsText:
         self.text.write(self.decoder.decode(b"", final=True))
 
 
+def is_stream(file: Any) -> bool:
+    """Whether a file object has no beginning to go back to, such as a pipe or what comes over a network."""
+    seekable = getattr(file, "seekable", None)
+    if seekable is None:
+        return not hasattr(file, "seek")
+    try:
+        return not seekable()
+    except ValueError:  # it is closed, as who reads it is told
+        return False
+
+
+# Those that have been read: a second time there would be nothing left
+_read_streams: WeakSet[Any] = WeakSet()
+
+
+def _read_once(stream: Any) -> None:
+    """Take note that a stream is being read, or raise an error where it has been."""
+    with suppress(TypeError):  # of some classes no note can be taken
+        if stream in _read_streams:
+            raise OperationValueError(
+                f"{type(stream).__name__} has been read already and has no beginning to go back to: give a path, or "
+                "keep what is in it, as in io.BytesIO(file.read())",
+            )
+        _read_streams.add(stream)
+
+
+def file_text(file: Any) -> str:
+    """A file object as output shows it: its type, with the hash of its content where that stays there to be read."""
+    kind = type(file).__name__
+    if is_stream(file):
+        return kind
+    try:
+        return f"{kind}(hash={get_file_sha1(file)})"
+    except (OSError, ValueError):  # it is closed, or open for writing alone
+        return kind
+
+
 class get_file_io:  # noqa: N801 (a public name)
     """A context manager that opens a path, or takes a file object from its start, for bytes.
 
@@ -144,7 +183,12 @@ class get_file_io:  # noqa: N801 (a public name)
         filename_or_io: a path, or a file object of text or bytes
         mode: as for :func:`open`; with a ``b``, text file objects are read and written as UTF-8
 
-    A file object is left where it was before, and open.
+    A file object stays open. One that was read is left where it was before; one that was written to, behind what was
+    written.
+
+    Raises:
+        TypeError: it is neither
+        OperationValueError: a file object that has no beginning to go back to has been read before
     """
 
     filename_or_io: str | IO[Any]
@@ -171,7 +215,9 @@ class get_file_io:  # noqa: N801 (a public name)
         if isinstance(source, (str, PurePath)):
             self._opened = open(source, self.mode)
             return self._opened
-        if "w" not in self.mode:
+        if "w" not in self.mode and is_stream(source):
+            _read_once(source)
+        elif "w" not in self.mode:
             with suppress(OSError, AttributeError, ValueError):
                 self._position = source.tell()
             with suppress(OSError, AttributeError, ValueError):

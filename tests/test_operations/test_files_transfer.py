@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -452,3 +452,28 @@ def test_busybox_will_do_for_all_of_it(tmp_path: Path, tmp_path_factory: pytest.
         unpacked = str(dest / "d d/top")
         settles(run, files.unarchive, src=str(tmp_path / "x.tar.gz"), dest=str(dest / "d d"), creates=unpacked)
     assert tree(dest / "d d/synced") == tree(source)
+
+
+def piped(content: bytes) -> IO[bytes]:
+    """A file object that can be read once."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as end:
+        end.write(content)
+    return os.fdopen(reader, "rb")
+
+
+def test_a_stream_is_put_whole_and_named_by_its_type(run: Run, remote: Path) -> None:
+    with piped(b"content") as source:
+        meta = run.op(files.put, src=source, dest=str(remote / "f"))
+    assert (remote / "f").read_bytes() == b"content"
+    assert [str(command) for command in meta._commands or ()] == [
+        f"FileUploadCommand(BufferedReader, {remote / 'f'})",
+    ]
+
+
+def test_a_stream_that_has_been_read_is_an_error_rather_than_an_empty_file(run: Run, remote: Path) -> None:
+    with piped(b"content") as source:
+        run.op(files.put, src=source, dest=str(remote / "f"))
+        with pytest.raises(OperationValueError, match=r"BufferedReader has been read already.*io\.BytesIO"):
+            run.op(files.put, src=source, dest=str(remote / "f"))
+    assert (remote / "f").read_bytes() == b"content"
