@@ -117,6 +117,8 @@ def _lines_until_over(fd: int, is_over: Callable[[], bool]) -> Iterator[bytes]:
             continue
         if not data:
             break
+        # Where output never pauses others are to work, and time-outs to come: with sleep(0) the loop may see neither
+        gevent.idle(priority=1)
         if left is not None:
             left -= len(data)
         first, *lines = data.split(b"\n")

@@ -63,7 +63,7 @@ _close = get_original("os", "close")
 _BLOCK_SIZE = 1 << 17
 # What a pipe takes at once without anybody reading, with room to spare: longer input is written beside the reading
 _SENT_AT_ONCE = 1 << 14
-# How often what is there is read before what is left of it is left to another process
+# How often what is there is read once a program has ended, or its time is up: who still writes may do so for ever
 _LAST_READS = 8
 # How long what kills a command may itself take, and how long a shell that has answered may take to end
 _KILL_SECONDS = 10
@@ -330,6 +330,7 @@ class ProcessPipe:
         self._status: int | None = None
         self._closed = False
         self._terminal = terminal
+        self._last_reads = _LAST_READS
         ours, actions, theirs = self._open_terminal() if terminal else self._open_pipes()
         self._input, self._outputs = ours[0], dict(zip(ours[1:], (1, 2), strict=False))
         # Where gevent has patched subprocess, its loop takes the status of every child. Elsewhere it must not, as it
@@ -429,9 +430,14 @@ class ProcessPipe:
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
             ended = self.exit_status() is not None
-            for fd, number in list(self._outputs.items()):
+            if ended and not self._terminal:
+                # A process in the background may go on writing for ever
+                self._last_reads -= 1
+            for fd, number in list(self._outputs.items()) if self._last_reads else []:
                 data = self._read(fd)
                 if data:
+                    # The other one comes first the next time: this one may never pause
+                    self._outputs[fd] = self._outputs.pop(fd)
                     return number, data
             if ended or self._closed:
                 return None
@@ -708,6 +714,11 @@ class Reply:
         return output
 
 
+def _take_turns() -> None:
+    """Let others work where output never pauses, and time-outs come; ``sleep(0)`` need not let the loop see those."""
+    gevent.idle(priority=1)
+
+
 class _Shell:
     """An open pipe to a program, and what has come out of it so far."""
 
@@ -742,6 +753,7 @@ class _Shell:
             self.err.end()
             return False
         (self.out if chunk[0] == 1 else self.err).feed(chunk[1])
+        _take_turns()
         return True
 
 
@@ -956,7 +968,7 @@ class ShellSession:
     def _see_out(self, shell: _Shell) -> None:
         with suppress(Exception):
             while shell.pipe.receive(None) is not None:
-                pass
+                _take_turns()
             shell.pipe.drain()
         self._ending.pop(shell, None)
         shell.pipe.close()
@@ -1092,9 +1104,14 @@ class ShellSession:
     ) -> bool:
         """Listen to a shell until it has answered so many commands, or has gone; tells whether it has answered."""
         deadline = None if seconds is None else time.monotonic() + seconds
+        last_reads = _LAST_READS
         self._running[shell] = killing
         try:
             while until is None or shell.answered < until:
+                if deadline is not None and time.monotonic() > deadline:
+                    last_reads -= 1
+                if not last_reads:
+                    raise TimeoutError
                 if not shell.listen(deadline):
                     break
         except TimeoutError:

@@ -223,6 +223,20 @@ def time_out_of_what_writes(target: Target) -> None:
 
 
 @rule(TIMEOUTS)
+def time_out_of_what_floods(target: Target) -> None:
+    """Output that never pauses, on either output, keeps no time-out from coming and no command from ending."""
+    flood = "while :; do echo x; done"
+    for redirect in ("", ">&2"):
+        expect_time_out(target, flood, redirect)
+        in_background = f"({flood}) {redirect} & sleep 0.2 2> /dev/null || sleep 1; echo $!; echo $! >&2"
+        ran = target.run(in_background, _timeout=30)
+        pids = {line for line in ran.combined if line.isdigit()}
+        target.ok("kill", *pids)
+        expect((ran.success, len(pids)), (True, 1), f"success and process ids, with output {redirect or '>&1'}")
+    target.expect_usable("a time-out")
+
+
+@rule(TIMEOUTS)
 def time_out_in_a_terminal(target: Target) -> None:
     """A time-out ends the whole tree in a terminal, too."""
     with may_be_refused("_get_pty"):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +88,15 @@ def test_a_target_without_a_shell_runs_commands_one_by_one(without_shell: Host) 
     assert run(without_shell, "sh -c 'test -t 0 && echo tty'", _get_pty=True)[1].stdout == "tty"
     with pytest.raises(TimeoutError, match="timed out"):
         run(without_shell, "sleep 30", _timeout=1)
+
+
+def test_a_target_without_a_shell_does_not_wait_for_what_floods_its_output_in_the_background(
+    without_shell: Host,
+) -> None:
+    started = time.monotonic()
+    output = run(without_shell, "sh -c 'timeout 10 yes & echo $! >&2'")[1]
+    assert time.monotonic() - started < 8
+    os.kill(int(output.stderr), signal.SIGTERM)
 
 
 def test_a_target_without_a_shell_has_files_copied_by_programs(without_shell: Host, tmp_path: Path) -> None:

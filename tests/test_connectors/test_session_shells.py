@@ -233,6 +233,23 @@ def test_a_time_out_ends_the_whole_tree(host: Host) -> None:
     assert found == ""
 
 
+def test_output_that_never_pauses_leaves_other_greenlets_their_turns(host: Host) -> None:
+    waits: list[float] = []
+
+    def wait() -> None:
+        while True:
+            before = time.monotonic()
+            gevent.sleep(0.01)
+            waits.append(time.monotonic() - before)
+
+    waiting = gevent.spawn(wait)
+    with pytest.raises(TimeoutError):
+        run(host, "timeout 10 yes", _timeout=1)
+    waiting.kill()
+    assert len(waits) > 3
+    assert max(waits) < 1
+
+
 def test_what_kills_a_tree_spares_all_others(host: Host) -> None:
     # One process of the tree has left the group, as those do that sudo gives a terminal of their own
     tree = subprocess.Popen(

@@ -203,6 +203,14 @@ def test_a_local_process_that_floods_its_output_in_the_background_ends_too() -> 
     assert code == 0
 
 
+@pytest.mark.parametrize("redirect", ["", " >&2"])
+def test_a_local_process_that_floods_its_output_takes_no_longer_than_it_may(redirect: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match="timed out after 1s"):
+        run_local_process(f"timeout 10 yes{redirect}", timeout=1)
+    assert time.monotonic() - started < 8
+
+
 def test_a_local_process_that_closes_its_outputs_takes_no_longer_than_it_may() -> None:
     with pytest.raises(TimeoutError, match="timed out after 1s"):
         run_local_process("exec >&- 2>&-; sleep 61", timeout=1)
