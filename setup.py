@@ -16,7 +16,6 @@ REQUIRED = [
     "jinja2>=3.1,<4",
     "packaging>=23",
     "paramiko>=3.4,<6",
-    "platformdirs>=4",
     "rich>=13.7",
     "typeguard>=4.3,<5",
     "typing-extensions>=4.10",

@@ -18,7 +18,7 @@ _STYLES: dict[int, dict[str, object]] = {
 }
 
 
-_LOGGERS = ("", "pyinfra", "pyinfra_cli")
+_LOGGERS = ("pyinfra", "pyinfra_cli")
 
 
 class TerminalLogging(logging.Handler):
@@ -57,10 +57,10 @@ def setup_logging(log_level: int, other_log_level: int | None = None, terminal: 
     """
     handler = TerminalLogging(Terminal() if terminal is None else terminal)
     remove_logging()
-    for name in ("pyinfra", "pyinfra_cli"):
+    for name in _LOGGERS:
         logging.getLogger(name).setLevel(log_level)
     if other_log_level is None:
-        for name in ("pyinfra", "pyinfra_cli"):
+        for name in _LOGGERS:
             logging.getLogger(name).addHandler(handler)
     else:
         # Messages of all loggers end up at the root: one handler there shows each once
@@ -70,7 +70,7 @@ def setup_logging(log_level: int, other_log_level: int | None = None, terminal: 
 
 def remove_logging() -> None:
     """Undo :func:`setup_logging`, but for the levels."""
-    for name in _LOGGERS:
+    for name in ("", *_LOGGERS):
         logger = logging.getLogger(name)
         for handler in [handler for handler in logger.handlers if isinstance(handler, TerminalLogging)]:
             logger.removeHandler(handler)

@@ -195,7 +195,7 @@ def cli(ctx: click.Context, /, **values: Any) -> None:
     \b
     Examples:
       pyinfra inventory.py deploy.py
-      pyinfra web1,web2 --sudo -y server.service nginx running=true
+      pyinfra web1,web2 --sudo -y files.directory /srv/site mode=755
       pyinfra @local exec -- uname -a
       pyinfra @ssh/web1 --user admin fact server.LinuxName
     """
