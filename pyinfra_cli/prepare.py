@@ -9,6 +9,8 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import gevent
+
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import ConnectError, FactError, FactTypeError, FactValueError
 from pyinfra.api.facts import ShortFactBase, get_fact
@@ -50,6 +52,8 @@ def on_active_hosts(
             live.host_begins(host.name)
         try:
             return function(host), None
+        except gevent.Timeout as timeout:  # nobody is left who could have set it but the code for this host
+            return None, ConnectError(f"Timed out: {timeout}")
         except (Exception, SystemExit) as error:
             return None, error
         finally:

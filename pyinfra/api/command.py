@@ -273,9 +273,15 @@ class FunctionCommand(PyinfraCommand):
         context = {"state": state, "host": host}
         given = {name: context[name] for name in _context_parameters(self.function) if name not in self.kwargs}
         seconds = _merged(self, connector_arguments).get("_timeout")
-        timeout = TimeoutError(f"Function timed out after {seconds}s")
-        with gevent.Timeout(seconds, timeout):
-            return self.function(*self.args, **{**self.kwargs, **given}) is not False
+        # No Exception, so that nothing that the function calls takes it for an error of its own
+        timeout = gevent.Timeout(seconds)
+        try:
+            with timeout:
+                return self.function(*self.args, **{**self.kwargs, **given}) is not False
+        except gevent.Timeout as raised:
+            if raised is not timeout:
+                raise
+            raise TimeoutError(f"Function timed out after {seconds}s") from None
 
 
 class RsyncCommand(PyinfraCommand):

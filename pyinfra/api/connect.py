@@ -11,6 +11,7 @@ from pyinfra import logger
 from pyinfra.context import ctx_host, ctx_state
 
 from .exceptions import PyinfraError
+from .failures import as_exception
 
 if TYPE_CHECKING:
     from gevent.pool import Pool
@@ -107,7 +108,9 @@ def connect_all(state: State) -> None:
 
     failed = []
     for host, connected, error in outcomes(state, hosts, lambda host: host.connect()):
-        if error is not None:
+        if isinstance(error, gevent.Timeout):
+            host.connect_failed(as_exception(error))
+        elif error is not None:
             raise error
         if connected:
             state.activate_host(host)
@@ -122,7 +125,7 @@ def disconnect_all(state: State) -> None:
     def disconnect(host: Host) -> None:
         try:
             host.disconnect()
-        except Exception as error:
+        except (Exception, gevent.Timeout) as error:
             logger.warning("[%s] Could not disconnect: %s", host.name, error)
 
     outcomes(state, [host for host in state.inventory if host.connected or host.broken], disconnect)

@@ -19,12 +19,12 @@ from .exceptions import (
     FactValueError,
 )
 from .factcache import freeze, own_copy
+from .failures import HostFailure, as_exception
 from .hiddenvalue import MASK
 from .reading import Bound, form_of
 from .reading import FactReadError as FactReadError
 from .reading import Reading as Reading
 from .running import PendingFact, running_on
-from .state import HostFailure
 
 if TYPE_CHECKING:
     from .host import Host
@@ -278,10 +278,10 @@ def get_facts(
         values[host] = value
         if error is None:
             continue
-        if not isinstance(error, Exception) or isinstance(error, (FactTypeError, FactValueError, ArgumentTypeError)):
+        if isinstance(error, (SystemExit, FactTypeError, FactValueError, ArgumentTypeError)):
             raise error
         values[host] = (cls.fact if issubclass(cls, ShortFactBase) else cls).default()
-        failed.append(HostFailure.of_preparing(host, error))
+        failed.append(HostFailure.of_preparing(host, as_exception(error)))
     if failed and apply_failed_hosts:
         state.failures.extend(failed)
         state.fail_hosts(failure.host for failure in failed)

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from .host import Host
 
 
+def as_exception(error: BaseException) -> Exception:
+    """An error that fails a host: for one of gevent's time-outs, which are no Exceptions, a ``TimeoutError``."""
+    return error if isinstance(error, Exception) else TimeoutError(f"Timed out: {error}")
+
+
 @dataclass(frozen=True, slots=True)
 class HostFailure:
     """An error that was not ignored: where it happened and what the host said."""
@@ -46,5 +51,5 @@ class HostFailure:
             exit_code=getattr(output, "exit_code", None),
             stderr_lines=() if output is None else tuple(output.stderr_lines),
             error=error,
-            is_unexpected=getattr(error, "is_unexpected", not isinstance(error, PyinfraError)),
+            is_unexpected=getattr(error, "is_unexpected", not isinstance(error, (PyinfraError, TimeoutError))),
         )

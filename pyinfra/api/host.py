@@ -368,14 +368,7 @@ class Host:
         try:
             connector.connect()
         except Exception as error:
-            failure = error
-            if not isinstance(error, PyinfraError):
-                message = f"{type(connector).__name__}.connect failed: {type(error).__name__}: {error}"
-                failure = ConnectError(message)
-                failure.__cause__ = error
-            self.state.connect_failures[self] = failure
-            if show_errors:
-                self.state.trigger_callbacks("host_connect_error", self, failure)
+            failure = self.connect_failed(error, show_errors)
             if raise_exceptions:
                 raise failure from failure.__cause__
             return False
@@ -385,6 +378,19 @@ class Host:
         self.state.epoch += 1
         self.state.trigger_callbacks("host_connect", self)
         return True
+
+    def connect_failed(self, error: Exception, show_errors: bool = True) -> PyinfraError:
+        """Take note that it cannot be connected; returns the error that says so."""
+        if isinstance(error, PyinfraError):
+            failure = error
+        else:
+            method = f"{type(self.connector).__name__}.connect"
+            failure = ConnectError(f"{method} failed: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+        self.state.connect_failures[self] = failure
+        if show_errors:
+            self.state.trigger_callbacks("host_connect_error", self, failure)
+        return failure
 
     def disconnect(self) -> None:
         """Disconnect, if connected; :meth:`connect` connects again."""

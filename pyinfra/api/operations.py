@@ -22,10 +22,10 @@ from .command import (
 )
 from .connect import outcomes
 from .exceptions import ConnectError, NestedOperationError, OperationTypeError, PyinfraError, is_transport_error
-from .facts import FactReadError
+from .failures import HostFailure, as_exception
 from .generators import commands_of
 from .readahead import read_ahead
-from .state import HostFailure
+from .reading import FactReadError
 
 if TYPE_CHECKING:
     from gevent.pool import Pool
@@ -96,8 +96,18 @@ class _HostOperation:
             if self.is_nested or not self.state.interrupted:
                 raise
             return False
+        except gevent.Timeout as timeout:
+            goes_on = self._finish(_Attempt(succeeded=False, failures=[self._failure(error=as_exception(timeout))]), 0)
+            if self.is_nested:
+                raise
+            return goes_on
         finally:
             host.executing_op_hash, host.nested_executing_op_hash, host.current_deploy_data = before
+
+    @property
+    def _own_errors(self) -> tuple[type[BaseException], ...]:
+        """The errors that fail it. A time-out in a nested operation is for the callback, or for what limits that."""
+        return (Exception,) if self.is_nested else (Exception, gevent.Timeout)
 
     def _run_conditionally(self) -> bool:
         if self.arguments["_if"]:
@@ -105,7 +115,8 @@ class _HostOperation:
                 if not all(condition() for condition in self.arguments["_if"]):
                     self._finish(_Attempt(), 0)
                     return True
-            except Exception as error:
+            except self._own_errors as raised:
+                error = as_exception(raised)
                 self.state.trigger_callbacks("operation_host_exception", self.host, self.op_hash, error)
                 attempt = _Attempt(succeeded=False, failures=[self._failure(error=error)])
                 return self._finish(attempt, 0)
@@ -168,7 +179,8 @@ class _HostOperation:
                     attempt.succeeded = False
                     if not self.arguments["_continue_on_error"] or self.host.broken:
                         break
-        except Exception as error:
+        except self._own_errors as raised:
+            error = as_exception(raised)
             self.state.trigger_callbacks("operation_host_exception", self.host, self.op_hash, error)
             attempt.succeeded = False
             output = error.output if isinstance(error, FactReadError) else None
@@ -200,10 +212,8 @@ class _HostOperation:
             # A callback's may be about another host
             if not isinstance(command, FunctionCommand) or lost is self.host.connection_error:
                 self.host.lost(lost)
-        except gevent.Timeout as timeout:  # a callback's own, which is no Exception
-            error = TimeoutError(str(timeout))
-        except Exception as raised:
-            error = raised
+        except self._own_errors as raised:
+            error = as_exception(raised)
         success, output = result if isinstance(result, tuple) else (bool(result), None)
         if output is not None:
             attempt.outputs.append(output)

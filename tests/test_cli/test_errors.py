@@ -295,3 +295,24 @@ def test_a_reader_that_goes_away_does_not_end_the_run(folder: Folder) -> None:
     process.stderr.close()
     process.wait()
     assert (folder.path / "done").exists()
+
+
+def test_a_time_out_in_deploy_code_fails_its_host_and_no_other(folder: Folder) -> None:
+    folder.write(
+        "deploy.py",
+        """
+        import gevent
+        import things
+        from pyinfra import host
+
+        if host.name == "@fake/a":
+            with gevent.Timeout(0.01):
+                gevent.sleep(30)
+        things.say("x")
+        """,
+    )
+    ended = folder.run("-y", "@fake/a,b", "deploy.py")
+    assert ended.exit_code == 1
+    assert "Traceback" not in ended.err
+    assert "Timed out: 0.01 seconds" in ended.err
+    assert "    [@fake/b] Success" in ended.lines
