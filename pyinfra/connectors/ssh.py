@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+import gevent
+
 from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo
@@ -131,7 +133,10 @@ class SSHConnector(SessionConnector):
 
     def target(self) -> Target:
         """The server, and how to log in to it; :class:`ConnectError` if the data or the configuration are wrong."""
-        target, warnings = resolve_target(self.host.name, self.data, self.state.config.CONNECT_TIMEOUT)
+        # The default gives way to the configuration, but what somebody has set does not, even if it is the same
+        mode = "ssh_strict_host_key_checking"
+        data = {**self.data, mode: self.host.data.get(mode)}
+        target, warnings = resolve_target(self.host.name, data, self.state.config.CONNECT_TIMEOUT)
         for warning in warnings:
             problem = warning.partition(";")[0]
             if problem not in _warned:
@@ -223,8 +228,16 @@ class SSHConnector(SessionConnector):
             raise ConnectError("Not connected")
         if print_input:
             echo(f"{self.host.print_prefix}>>> {what} {remote_filename}", err=True)
-        copy: Callable[..., None] = getattr(sshfiles, f"{what}_by_{self.data['ssh_file_transfer_protocol']}")
-        copy(self.connection, filename_or_io, remote_filename)
+        copies: dict[str, Callable[..., None]] = sshfiles.UPLOADS if what == "upload" else sshfiles.DOWNLOADS
+        seconds = arguments.get("_timeout")
+        timeout = gevent.Timeout(seconds)
+        try:
+            with timeout:
+                copies[self.data["ssh_file_transfer_protocol"]](self.connection, filename_or_io, remote_filename)
+        except gevent.Timeout as error:
+            if error is not timeout:
+                raise
+            raise TimeoutError(f"The {what} of {remote_filename} timed out after {seconds}s") from None
 
     # rsync
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from typing import IO, Any
 
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.util import get_file_io, read_blocks
 
+from .session import _local_file, _measured
 from .sshlogin import Connection
 from .sshpipe import ChannelPipe, call_blocking
 
@@ -36,16 +37,29 @@ def download_by_sftp(connection: Connection, filename_or_io: str | IO[Any], remo
     """Write a file of the target to a local path or file object, or raise ``OSError``."""
 
     def download(sftp: Any) -> None:
-        with sftp.open(remote_filename, "rb") as source, get_file_io(filename_or_io, "wb") as target:
+        with sftp.open(remote_filename, "rb") as source, _local_file(filename_or_io) as write:
             wanted = source.stat().st_size
-            source.prefetch(wanted)
+            _prefetch(source, wanted)
             size = 0
             while block := source.read(_BLOCK_SIZE):
-                target.write(block)
+                write(block)
                 size += len(block)
-        _check(remote_filename, size, wanted)
+            # A part of it is nothing to keep
+            _check(remote_filename, size, wanted)
 
     _with_sftp(connection, download)
+
+
+def _prefetch(source: Any, size: int) -> None:
+    """Ask for the whole of an open file in a thread, as paramiko does, which dies in silence: the reader finds out."""
+    ask = source._prefetch_thread
+
+    def quietly(*args: Any) -> None:
+        with suppress(EOFError, OSError):
+            ask(*args)
+
+    source._prefetch_thread = quietly
+    source.prefetch(size)
 
 
 def _check(remote_filename: str, size: int | None, wanted: int) -> None:
@@ -76,16 +90,15 @@ def _with_sftp(connection: Connection, work: Callable[[Any], None]) -> None:
 
 def upload_by_scp(connection: Connection, filename_or_io: str | IO[Any], remote_filename: str) -> None:
     """Write a local file or file object to a file of the target, or raise ``OSError``."""
-    with get_file_io(filename_or_io) as source:
-        size = _size(source)
+    with get_file_io(filename_or_io) as source, _measured(source) as (file, size):
         pipe = _start(connection, "-t", remote_filename)
         try:
             _expect_ok(pipe)
-            name = os.path.basename(remote_filename) or "file"
-            pipe.send(f"C0644 {size} {name}\n".encode("utf-8", "surrogateescape"))
+            # The name counts in a folder alone; that of the file could end the line
+            pipe.send(f"C0644 {size} file\n".encode())
             _expect_ok(pipe)
             sent = 0
-            for block in read_blocks(source):
+            for block in read_blocks(file):
                 pipe.send(block)
                 sent += len(block)
             _check(remote_filename, sent, size)
@@ -104,26 +117,17 @@ def download_by_scp(connection: Connection, filename_or_io: str | IO[Any], remot
         if not header.startswith(b"C"):
             raise OSError(header.lstrip(b"\1\2").decode("utf-8", "replace") or f"{remote_filename}: no file came")
         size = int(header.split(b" ")[1])
-        with get_file_io(filename_or_io, "wb") as target:
+        with _local_file(filename_or_io) as write:
             pipe.send(b"\0")
             count = 0
             while count < size:
                 data = data or _receive(pipe)
-                target.write(data[: size - count])
+                write(data[: size - count])
                 count += min(len(data), size - count)
                 data = b""
         pipe.send(b"\0")
     finally:
         pipe.close()
-
-
-def _size(source: Any) -> int:
-    """The length of a file object that can seek, from where it is."""
-    start = source.tell()
-    source.seek(0, os.SEEK_END)
-    size = source.tell() - start
-    source.seek(start)
-    return int(size)
 
 
 def _start(connection: Connection, flag: str, path: str) -> ChannelPipe:
@@ -158,3 +162,8 @@ def _expect_ok(pipe: ChannelPipe) -> None:
     answer = _receive(pipe)
     if answer[:1] != b"\0":
         raise OSError(answer.lstrip(b"\1\2").decode("utf-8", "replace").strip())
+
+
+# By the protocol that copies files
+UPLOADS = {"sftp": upload_by_sftp, "scp": upload_by_scp}
+DOWNLOADS = {"sftp": download_by_sftp, "scp": download_by_scp}

@@ -148,7 +148,7 @@ def _target(
     kwargs: Mapping[str, Any],
 ) -> Target:
     mode = data.get("ssh_strict_host_key_checking")
-    if settings.strict_host_key_checking and mode in {None, "accept-new"}:
+    if settings.strict_host_key_checking and mode is None:
         mode = host_key_mode(settings.strict_host_key_checking, f"StrictHostKeyChecking in {config.path}")
     known_hosts = data.get("ssh_known_hosts_file")
     key_files = kwargs.get("key_filename") or data.get("ssh_key") or ()

@@ -6,15 +6,18 @@ import io
 import os
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors import ssh
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, run_local_process
+from tests.support.delayproxy import DelayProxy
 from tests.support.sshd import SSHServer, User
 from tests.support.sshhosts import run, ssh_connector, ssh_data
 
@@ -29,7 +32,7 @@ def without_shell(request: pytest.FixtureRequest, sshd: SSHServer, ssh_user: Use
     connector.disconnect()
 
 
-@pytest.mark.parametrize("name", ["plain", "with space", 'quote\'s "$x"', "-dash", "\u00e9"])
+@pytest.mark.parametrize("name", ["plain", "with space", 'quote\'s "$x"', "-dash", "\u00e9", "new\nline"])
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
 def test_a_file_goes_there_and_back(
     without_shell: SSHConnector, ssh_user: User, tmp_path: Path, name: str, size: int
@@ -42,6 +45,48 @@ def test_a_file_goes_there_and_back(
     buffer = io.BytesIO()
     assert without_shell.get_file(name, buffer)
     assert buffer.getvalue() == content
+
+
+def test_text_goes_there_and_back(without_shell: SSHConnector, ssh_user: User) -> None:
+    assert without_shell.put_file(io.StringIO("gr\u00fcn\n"), "text")
+    assert (ssh_user.home / "text").read_text() == "gr\u00fcn\n"
+    text = io.StringIO()
+    assert without_shell.get_file("text", text)
+    assert text.getvalue() == "gr\u00fcn\n"
+
+
+@pytest.mark.parametrize("protocol", ["sftp", "scp"])
+def test_a_download_that_breaks_leaves_the_local_file_as_it_was(
+    sshd: SSHServer, ssh_user: User, tmp_path: Path, delay_proxy: Callable[..., DelayProxy], protocol: str
+) -> None:
+    (ssh_user.home / "large").write_bytes(bytes(20_000_000))
+    proxy = delay_proxy()
+    data = ssh_data(sshd, ssh_user, ssh_port=proxy.port, shell_session=False, ssh_file_transfer_protocol=protocol)
+    connector = ssh_connector(data)
+    connector.connect()
+    proxy.cut_after_bytes_to_client = proxy.bytes_to_client + 2_000_000
+    (tmp_path / "folder").mkdir()
+    local = tmp_path / "folder" / "local"
+    local.write_bytes(b"old")
+    with pytest.raises((OSError, ConnectError)):
+        connector.get_file("large", str(local))
+    connector.disconnect()
+    assert local.read_bytes() == b"old"
+    assert os.listdir(local.parent) == ["local"]
+
+
+def test_a_copy_may_take_no_longer_than_it_is_allowed_to(without_shell: SSHConnector, ssh_user: User) -> None:
+    fifo = ssh_user.home / "fifo"
+    os.mkfifo(fifo)
+    fifo.chmod(0o666)
+    try:
+        # Nobody reads it
+        with gevent.Timeout(20), pytest.raises(TimeoutError, match=r"upload of fifo timed out after 0\.5s"):
+            without_shell.put_file(io.BytesIO(b"x"), "fifo", _timeout=0.5)
+    finally:
+        os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+        fifo.unlink()
+    assert run(without_shell, "echo one") == (True, "one", "")
 
 
 def test_a_missing_folder_is_an_error_with_the_targets_words(without_shell: SSHConnector) -> None:

@@ -226,5 +226,8 @@ def test_the_configurations_files_and_mode_count(
         f"UserKnownHostsFile {tmp_path}/one {tmp_path}/two\nStrictHostKeyChecking yes\n"
     )
     assert "no key is known" in refusal(sshd, ssh_user)
+    connect(sshd, ssh_user, ssh_strict_host_key_checking="accept-new")
+    assert (tmp_path / "one").read_text() == sshd.known_hosts_line()
+    (tmp_path / "one").unlink()
     (tmp_path / "two").write_text(sshd.known_hosts_line())
     connect(sshd, ssh_user)
