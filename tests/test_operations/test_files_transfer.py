@@ -357,6 +357,35 @@ def test_syncing_into_a_folder_that_is_a_link_is_fine(run: Run, site: Path, remo
     assert tree(remote / "real") == tree(site)
 
 
+def test_syncing_with_a_link_to_a_folder_removes_what_is_in_that(run: Run, site: Path, remote: Path) -> None:
+    (remote / "real/a").mkdir(parents=True)
+    (remote / "real/a/stale").touch()
+    (remote / "real/stale link").symlink_to("a")
+    (remote / "link").symlink_to("real")
+    settles(run, files.sync, src="site", dest=str(remote / "link"), delete=True)
+    assert tree(remote / "real") == tree(site)
+
+
+def test_syncing_puts_files_in_the_place_of_links_and_leaves_what_those_lead_to(
+    run: Run, site: Path, remote: Path
+) -> None:
+    www = remote / "www"
+    www.mkdir()
+    (remote / "outside").write_text("not ours")
+    (www / "index").symlink_to("../outside")
+    settles(run, files.sync, src="site", dest=str(www))
+    assert tree(www) == tree(site)
+    assert mode(www / "index") == "604"
+    assert (remote / "outside").read_text() == "not ours"
+
+
+def test_syncing_puts_no_file_into_a_folder_of_its_name(run: Run, site: Path, remote: Path) -> None:
+    (remote / "www/index").mkdir(parents=True)
+    with pytest.raises(AssertionError, match="www/index exists and is not a file"):
+        run.op(files.sync, src="site", dest=str(remote / "www"), delete=True)
+    assert list((remote / "www/index").iterdir()) == []
+
+
 def test_syncing_needs_a_local_folder(run: Run, local: Path, remote: Path) -> None:
     with pytest.raises(OSError, match=f"No such directory: {local}/nothing"):
         run.op(files.sync, src="nothing", dest=str(remote))
@@ -438,6 +467,7 @@ def test_busybox_will_do_for_all_of_it(tmp_path: Path, tmp_path_factory: pytest.
     (source / "folder/file").write_text("x")
     (source / "link").symlink_to("folder")
     archive(tmp_path / "x.tar.gz", "content")
+    (tmp_path / "linked").symlink_to(dest / "synced")
     settings = {"SHELL": "busybox sh", "ENV": {"PATH": busybox_path(tmp_path_factory.mktemp("bin"))}}
     with connected_run(FACT_CACHE_SECONDS=0, **settings) as run:
         settles(run, files.directory, path=str(dest / "d d"), mode=700, **owner)
@@ -447,7 +477,11 @@ def test_busybox_will_do_for_all_of_it(tmp_path: Path, tmp_path_factory: pytest.
         settles(run, files.put, src=io.StringIO("x"), dest=str(dest / "p"), mode=640, **owner)
         settles(run, files.get, src=str(dest / "p"), dest=str(tmp_path / "got"))
         settles(run, files.sync, src=str(source), dest=str(dest / "synced"), delete=True, **owner)
+        (dest / "synced/stale").touch()
+        settles(run, files.sync, src=str(source), dest=str(tmp_path / "linked"), delete=True, **owner)
         settles(run, files.copy, src=str(dest / "synced"), dest=str(dest / "d d"))
+        settles(run, files.put, src=io.StringIO("x"), dest=str(dest / "p"), mtime=MOMENT)
+        assert (dest / "p").stat().st_mtime == int(MOMENT.timestamp())
         settles(run, files.move, src=str(dest / "p"), dest=str(dest / "d d"))
         unpacked = str(dest / "d d/top")
         settles(run, files.unarchive, src=str(tmp_path / "x.tar.gz"), dest=str(dest / "d d"), creates=unpacked)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from typing import Any
 
 from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import QuotePath
-from pyinfra.facts.files import FindFiles, FindLinks
+from pyinfra.facts.files import Directory, FindFiles, FindLinks
 from pyinfra.facts.server import Home
 
 from ..util.files import unix_path_join
 from . import Commands, of_files
 from .paths import Attributes, Steps, ensure_directory, ensure_link, remote_path, report_no_change
-from .uploads import local_mode, local_path, put_file
+from .uploads import local_mode, local_path, replace_file
 
 
 @dataclass(slots=True)
@@ -80,24 +80,21 @@ def _patterns(value: str | Sequence[str] | None) -> Sequence[str]:
     return (value,) if isinstance(value, str) else value
 
 
-def _sync(
-    root: str,
-    dest: str,
-    user: str | None,
-    group: str | None,
-    mode: int | str | None,
-    dir_mode: int | str | None,
-    delete: bool,
-    exclude: Sequence[str],
-    exclude_dir: Sequence[str],
-) -> Steps:
-    """Have all of a local folder in one on the host."""
-    if not os.path.isdir(root):
-        raise OSError(f"No such directory: {root}")
-    tree = _Tree(root, exclude, exclude_dir)
+def _sync(tree: _Tree, dest: str, files: Attributes, folders: Attributes, delete: bool) -> Steps:
+    """Have all of a local folder in one on the host.
+
+    Args:
+        tree: the local folder
+        dest: the one on the host
+        files: owner and mode of all files; without a mode, they have those of the local ones
+        folders: likewise of folders
+        delete: whether other files and links there go
+    """
+    if not os.path.isdir(tree.root):
+        raise OSError(f"No such directory: {tree.root}")
     tree.read()
     changed = False
-    for command in _make(tree, dest, user, group, mode, dir_mode):
+    for command in _make(tree, dest, files, folders):
         changed = True
         yield command
     if delete:
@@ -107,35 +104,30 @@ def _sync(
     return None if changed else f"directory {dest} is already in sync"
 
 
-def _make(
-    tree: _Tree,
-    dest: str,
-    user: str | None,
-    group: str | None,
-    mode: int | str | None,
-    dir_mode: int | str | None,
-) -> Iterator[Any]:
+def _make(tree: _Tree, dest: str, files: Attributes, folders: Attributes) -> Iterator[Any]:
     """The commands that make folders, links and files, in this order."""
     for path in ("", *tree.folders):
         folder = tree.local(path) if path else tree.root
-        wanted = Attributes(user, group, dir_mode or local_mode(folder))
+        wanted = replace(folders, mode=folders.mode or local_mode(folder))
         remote = unix_path_join(dest, path) if path else dest
         yield from ensure_directory(remote, wanted, allow_link=not path)
     for path in tree.links:
         target = os.readlink(tree.local(path))
-        owner = Attributes(user, group)
+        owner = replace(files, mode=None)
         yield from ensure_link(unix_path_join(dest, path), target, owner, create_remote_dir=False)
     for path in tree.files:
         source = tree.local(path)
-        yield from put_file(
-            source, unix_path_join(dest, path), user, group, mode or local_mode(source), create_remote_dir=False
-        )
+        wanted = replace(files, mode=files.mode or local_mode(source))
+        yield from replace_file(source, unix_path_join(dest, path), wanted)
 
 
 def _left_over(tree: _Tree, dest: str) -> Iterator[str]:
     """The files and links in the folder on the host that are not in the local one and not excluded."""
     wanted = {*tree.files, *tree.links}
     prefixes = tuple(unix_path_join(start, "/") for start in _spellings(dest))
+    if host.get_fact(Directory, path=dest) is False:
+        # It is a link to a folder, into which find goes by the slash
+        dest += "/"
     for fact in (FindFiles, FindLinks):
         for path, below in _found(host.get_fact(fact, path=dest), prefixes):
             if below not in wanted and not tree.keeps(below):
@@ -153,7 +145,7 @@ def _found(lines: list[str], prefixes: tuple[str, ...]) -> Iterator[tuple[str, s
             paths[-1] += f"\n{line}"
     for path in paths:
         prefix = next(prefix for prefix in prefixes if path.startswith(prefix))
-        yield path, path[len(prefix) :]
+        yield path, path[len(prefix) :].lstrip("/")
 
 
 def _spellings(dest: str) -> Iterator[str]:
@@ -184,6 +176,8 @@ def sync(
 ) -> Commands:
     """Have a local folder, with all in it, on the host. Symbolic links stay links.
 
+    On the host, a symbolic link in the place of a file or link makes way; a folder in the place of a file is an error.
+
     Args:
         src: the local folder
         dest: the folder on the host
@@ -200,6 +194,6 @@ def sync(
     """
     root = local_path(src, add_deploy_dir, "src")
     dest = remote_path(dest, "dest")
-    yield from report_no_change(
-        _sync(root, dest, user, group, mode, dir_mode, delete, _patterns(exclude), _patterns(exclude_dir))
-    )
+    tree = _Tree(root, _patterns(exclude), _patterns(exclude_dir))
+    files, folders = Attributes(user, group, mode), Attributes(user, group, dir_mode)
+    yield from report_no_change(_sync(tree, dest, files, folders, delete))

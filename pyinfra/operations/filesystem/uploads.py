@@ -5,26 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
-from typing import IO, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from pyinfra import host, state
 from pyinfra.api import (
     FileUploadCommand,
     OperationError,
     OperationTypeError,
+    QuoteString,
     StringCommand,
     operation,
 )
-from pyinfra.api.command import QuotePath
+from pyinfra.api.command import PyinfraCommand, QuotePath
 from pyinfra.api.util import get_file_md5, get_file_sha1, get_file_sha256
-from pyinfra.facts.files import Directory, File, FileDict, HashFileFactBase, Md5File, Sha1File, Sha256File
+from pyinfra.facts.files import Directory, File, FileDict, HashFileFactBase, Link, Md5File, Sha1File, Sha256File
 from pyinfra.facts.server import Date
 
+from ..util.commands import succeeded
 from ..util.files import unix_path_join
 from ..util.links import follow_links
 from . import Commands, of_files
 from .diff import show_file_change
 from .paths import Attributes, Steps, ensure_parent, is_directory, remote_path, report_no_change
+
+if TYPE_CHECKING:
+    from pyinfra.api.arguments import ConnectorArguments
+    from pyinfra.api.host import Host
+    from pyinfra.api.state import State
 
 TimeArgument: TypeAlias = "datetime | float | int | str | bool | None"
 
@@ -62,6 +69,27 @@ def has_content(path: str, source: str | IO[Any]) -> bool:
 def local_mode(path: str) -> int:
     """The mode of a local file as facts have it: its decimal digits are the octal ones."""
     return int(f"{os.stat(path).st_mode & 0o7777:o}")
+
+
+class _Touch(StringCommand):
+    """The command that sets a time of a file, in one of two forms: BusyBox's ``touch`` knows no zone, nor less than a
+    second.
+
+    Args:
+        path: the file
+        letter: ``a`` or ``m``
+        time: in UTC, without a zone
+    """
+
+    def __init__(self, path: str, letter: str, time: datetime) -> None:
+        super().__init__("touch", f"-{letter}", "-d", f"{time.isoformat()}Z", QuotePath(path))
+        whole = QuoteString(f"{time:%Y-%m-%d %H:%M:%S}")
+        self.other_form = StringCommand("TZ=UTC0 touch", f"-{letter}", "-d", whole, QuotePath(path))
+
+    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
+        """Run it; returns ``(success, CommandOutput)``."""
+        result = super().execute(state, host, connector_arguments)
+        return result if succeeded(result) else self.other_form.execute(state, host, connector_arguments)
 
 
 class _Times:
@@ -103,7 +131,7 @@ class _Times:
         for name, time in self.wanted:
             if status and status.get(name) == time.replace(microsecond=0):
                 continue
-            yield StringCommand("touch", f"-{name[0]}", "-d", f"{time.isoformat()}Z", QuotePath(path))
+            yield _Touch(path, name[0], time)
 
 
 def _destination(dest: str, name: str | None) -> tuple[str, Any]:
@@ -174,20 +202,49 @@ def put_file(
     times = _Times(source, atime, mtime)
     if create_remote_dir and not status:
         yield from ensure_parent(dest, user, group)
-    if force or not status or not has_content(dest, source):
-        if local is None or is_there:
-            show_file_change(dest, status, source, mode, secrets)
-        yield FileUploadCommand(source, dest)
-        yield from wanted.set_owner(dest)
-        yield from wanted.set_mode(dest)
-        yield from times.set(dest)
-        return None
+    if not force and status and has_content(dest, source):
+        return (yield from _correct(dest, status, wanted, times))
+    if local is None or is_there:
+        show_file_change(dest, status, source, mode, secrets)
+    yield from _upload(source, dest, wanted)
+    yield from times.set(dest)
+    return None
+
+
+def _upload(source: str | IO[Any], dest: str, wanted: Attributes) -> Iterator[PyinfraCommand]:
+    """The commands that put a file on the host, with its owner and mode."""
+    yield FileUploadCommand(source, dest)
+    yield from wanted.set_owner(dest)
+    yield from wanted.set_mode(dest)
+
+
+def _correct(dest: str, status: FileDict, wanted: Attributes, times: _Times) -> Steps:
+    """Have owner, mode and times of a file with the right content be right too."""
     changed = False
     for commands in (wanted.correct(dest, status), times.set(dest, status)):
         for command in commands:
             changed = True
             yield command
     return None if changed else f"file {dest} is already uploaded"
+
+
+def replace_file(source: str, dest: str, wanted: Attributes) -> Steps:
+    """Have a file with the content of a local one at just this path, where a symbolic link has to make way for it.
+
+    Raises:
+        OperationError: something else is there
+    """
+    status = host.get_fact(File, path=dest)
+    if status and has_content(dest, source):
+        return (yield from _correct(dest, status, wanted, _Times(source, None, None)))
+    if status is False:
+        if not host.get_fact(Link, path=dest):
+            raise OperationError(f"{dest} exists and is not a file")
+        yield StringCommand("rm", "-f", QuotePath(dest))
+        status = None
+    show_file_change(dest, status, source, wanted.mode)
+    yield from _upload(source, dest, wanted)
+    return None
 
 
 @operation()
