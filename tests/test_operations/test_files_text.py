@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,14 @@ from typing import Any
 import pytest
 
 import pyinfra
-from pyinfra.api import OperationTypeError
+from pyinfra.api import OperationTypeError, OperationValueError
 from pyinfra.api.connect import on_hosts
 from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_ops
 from pyinfra.local import run_deploy_file
 from pyinfra.operations import files
 from tests.support.engine import Engine
-from tests.support.names import AWKWARD_LINES, AWKWARD_NAMES, settles
+from tests.support.names import AWKWARD_LINES, AWKWARD_NAMES, nothing_to_do, settles
 from tests.support.run import Run, connected_run
 
 
@@ -63,6 +64,50 @@ def test_a_line_that_is_there_already_is_not_added_for_want_of_a_match(
 ) -> None:
     settles(run, files.line, path=str(path), line="^nowhere$", replace=line, extended_regex=extended)
     assert path.read_text() == f"one\ntwo\nthree\n{line}\n"
+
+
+@pytest.mark.parametrize("line", ["a[1]=2", "^x", "back\\slash", "(x)+", "$HOME"])
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_line_that_is_a_regular_expression_of_other_text_is_added_once(
+    any_run: Run, path: Path, line: str, extended: bool
+) -> None:
+    settles(any_run, files.line, path=str(path), line=line, extended_regex=extended)
+    assert path.read_text() == f"one\ntwo\nthree\n{line}\n"
+
+
+def test_the_newline_at_the_end_of_a_line_is_no_part_of_it(run: Run, path: Path) -> None:
+    settles(run, files.line, path=str(path), line="foo\n")
+    settles(run, files.line, path=str(path), line="^tw", replace="2\n")
+    settles(run, files.line, path=str(path), line="one\n", present=False)
+    assert path.read_text() == "2\nthree\nfoo\n"
+
+
+@pytest.mark.parametrize("arguments", [{"line": "a\nb"}, {"line": "one", "replace": "port=1\nhost=2"}])
+def test_several_lines_are_no_line(run: Run, path: Path, arguments: dict[str, str]) -> None:
+    with pytest.raises(OperationValueError, match=r"must be one line, not .*: files\.block has several"):
+        run.op(files.line, path=str(path), **arguments)
+
+
+@pytest.mark.parametrize("pattern", ["[x", "a\\(b", "x\\{2", "a[z-a]"])
+def test_a_pattern_that_the_host_does_not_take_is_an_error(any_run: Run, path: Path, pattern: str) -> None:
+    for operation, arguments in (
+        (files.line, {"line": pattern}),
+        (files.line, {"line": pattern, "present": False}),
+        (files.replace, {"text": pattern, "replace": "x"}),
+    ):
+        with pytest.raises(OperationValueError, match=f"{re.escape(repr(pattern)[1:-1])}.* is no regular expression"):
+            any_run.op(operation, path=str(path), **arguments)
+    assert path.read_text() == "one\ntwo\nthree\n"
+
+
+def test_a_pattern_in_the_extended_syntax_that_the_host_does_not_take_is_an_error(run: Run, path: Path) -> None:
+    with pytest.raises(OperationValueError, match=r"'a\(b' is no regular expression"):
+        run.op(files.replace, path=str(path), text="a(b", replace="x", extended_regex=True)
+
+
+def test_a_replacement_with_groups_is_nothing_to_add_where_none_match(run: Run, path: Path) -> None:
+    nothing_to_do(run, files.line, path=str(path), line="^\\(x\\)y", replace="\\1z")
+    assert path.read_text() == "one\ntwo\nthree\n"
 
 
 @pytest.mark.parametrize("name", AWKWARD_NAMES)

@@ -5,8 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from typing_extensions import override
+
 from pyinfra import host
-from pyinfra.api import OperationTypeError, QuoteString, StringCommand, operation
+from pyinfra.api import (
+    FactBase,
+    OperationTypeError,
+    OperationValueError,
+    QuoteString,
+    StringCommand,
+    operation,
+)
 from pyinfra.api.command import InterpolatedString, QuotePath
 from pyinfra.api.hiddenvalue import mask_like, reveal, shown
 from pyinfra.facts.files import FindInBinaryFile, FindInFile
@@ -19,6 +28,26 @@ from .paths import remote_path
 # What `echo` of some shells takes for an option
 _ECHO_OPTION = re.compile("-[neE]+")
 _LONE_BACKSLASH = re.compile(r"\\(?![1-9])")
+# No mistake can be in these parts of a regular expression
+_SURE_SYNTAX = re.compile(r"\[\^?(?:\[:(?:alnum|alpha|blank|digit|space):\]|[\w\s.,:;=/])+\]|\\[^(){}1-9]")
+_GROUP_REFERENCE = re.compile(r"\\[1-9]")
+
+
+class _PatternError(FactBase["str | None"]):
+    """What ``grep`` has to say against a pattern; ``None`` if it takes it."""
+
+    cacheable = True
+
+    @override
+    def command(self, pattern: str, interpolate_variables: bool, extended_regex: bool) -> StringCommand:
+        word = InterpolatedString(pattern) if interpolate_variables else QuoteString(pattern)
+        options = ["-E"] if extended_regex else []
+        # BusyBox's only looks at it when there is a line; that it does not match is no error
+        return StringCommand("echo | grep", *options, "-e", word, "2>&1 > /dev/null || test $? -eq 1 || echo")
+
+    @override
+    def process(self, output: list[str]) -> str | None:
+        return " ".join(output).strip() or None
 
 
 @operation()
@@ -40,9 +69,10 @@ def line(
     Args:
         path: the file, or a symbolic link to it; it is made if it is missing
         line: the line, or a regular expression for lines; a part of the line is enough,
-            ``^`` and ``$`` tie it to the ends
+            ``^`` and ``$`` tie it to the ends. If nothing matches, and no line is the same text, that is added
         present: whether it should be there
-        replace: the line that takes the place of those that match; if none does, it is added
+        replace: the line that takes the place of those that match; if none does, it is added, unless it has
+            references to groups (``\\1``)
         flags: of the ``s`` of ``sed``
         backup: keep the file as it was beside it
         interpolate_variables: have the host's shell expand variables: their values are a part of the regular expression
@@ -59,8 +89,11 @@ def line(
     line, replace = reveal((line, replace))
     if not isinstance(line, str) or not line:
         raise OperationTypeError(f"`line` must be a text that is not empty, not {line!r}")
+    line, replace = _one_line("line", line), None if replace is None else _one_line("replace", replace)
     pattern = adjust_regex(line, escape_regex_characters, extended_regex)
     found = _find(path, pattern, interpolate_variables, extended_regex)
+    if not found:
+        _check_pattern(pattern, interpolate_variables, extended_regex)
     if not present:
         if not found:
             host.noop(f'line "{shown(line)}" does not exist in {path}')
@@ -80,11 +113,33 @@ def line(
         yield sed_replace(path, pattern, literal, flags, backup, interpolate_variables, extended_regex)
         return
 
-    if replace is not None and _has_line(path, replace, interpolate_variables, extended_regex):
+    # What is a regular expression of other text would else be added each time
+    is_other_text = replace is not None or (not escape_regex_characters and _is_regex(line, extended_regex))
+    if is_other_text and _has_line(path, text, interpolate_variables, extended_regex):
         host.noop(f'line "{shown(text)}" exists in {path}')
+        return
+    if replace is not None and not escape_regex_characters and _GROUP_REFERENCE.search(replace):
+        host.noop(f'no line matches "{shown(line)}" in {path}, so there are no groups for "{shown(replace)}"')
         return
     show_lines(path, (), [text])
     yield _append(path, text, backup and found is not None, interpolate_variables, ensure_newline)
+
+
+def _one_line(name: str, text: str) -> str:
+    """A text that is to be a line, without its end.
+
+    Raises:
+        OperationValueError: there are several
+    """
+    text = text.removesuffix("\n")
+    if "\n" in text:
+        raise OperationValueError(f"`{name}` must be one line, not {text!r}: files.block has several")
+    return text
+
+
+def _is_regex(text: str, extended_regex: bool) -> bool:
+    """Whether a text has a meaning as a regular expression besides itself."""
+    return escape_regex(text, extended_regex) != text
 
 
 def _find(path: str, pattern: str, interpolate_variables: bool, extended_regex: bool) -> list[str] | None:
@@ -95,6 +150,22 @@ def _find(path: str, pattern: str, interpolate_variables: bool, extended_regex: 
     if found is None or found == [f"Binary file {path} matches"]:
         return host.get_fact(FindInBinaryFile, path=path, pattern=pattern, **form)
     return found
+
+
+def _check_pattern(pattern: str, interpolate_variables: bool, extended_regex: bool) -> None:
+    """Raise an error if there are no lines that match because ``grep`` does not take the pattern."""
+    syntax = r"[\[\\(){}+?]" if extended_regex else r"[\[\\]"
+    if not re.search(syntax, _SURE_SYNTAX.sub("", pattern)):
+        return
+    error = host.get_fact(
+        _PatternError,
+        pattern=pattern,
+        interpolate_variables=interpolate_variables,
+        extended_regex=extended_regex,
+    )
+    if error:
+        why = shown(mask_like(error, pattern))
+        raise OperationValueError(f"{shown(pattern)!r} is no regular expression to the host: {why}")
 
 
 def _has_line(path: str, text: str, interpolate_variables: bool, extended_regex: bool) -> bool:
@@ -154,6 +225,7 @@ def replace(
         if not isinstance(value, str) or (name == "text" and not value):
             raise OperationTypeError(f"`{name}` must be a text, not {value!r}")
     if not _find(path, text, interpolate_variables, extended_regex):
+        _check_pattern(text, interpolate_variables, extended_regex)
         host.noop(f'string "{shown(text)}" does not exist in {path}')
         return
     yield sed_replace(path, str(text), str(replace), flags, backup, interpolate_variables, extended_regex)
