@@ -137,6 +137,11 @@ class ContextObject:
         return ContextObject if target is None else type(target)
 
 
+def _value_of(value: Any) -> Any:
+    """A value, or what it stands for now: a context that holds its own object would look for itself for ever."""
+    return value._context.seen() if type(value) is ContextObject else value
+
+
 class ContextManager:
     """Sets what a :class:`ContextObject` stands for.
 
@@ -165,11 +170,11 @@ class ContextManager:
 
     def set(self, module: Any) -> None:
         """Set the value, for this greenlet if the context is one of greenlets."""
-        self.slot.set(module)
+        self.slot.set(_value_of(module))
 
     def set_base(self, module: Any) -> None:
         """Set the value for all that have none of their own."""
-        self.slot.set_base(module)
+        self.slot.set_base(_value_of(module))
 
     def reset(self) -> None:
         """Take the value away."""
@@ -184,7 +189,7 @@ class ContextManager:
     def use(self, module: Any) -> Iterator[None]:
         """Set the value within a ``with`` block."""
         before = self.slot.own.get() if isinstance(self.slot, GreenletSlot) else self.slot.get()
-        self.slot.set(module)
+        self.slot.set(_value_of(module))
         try:
             yield
         finally:

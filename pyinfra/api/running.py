@@ -48,7 +48,15 @@ def running_generator() -> Running | None:
 def running_on(host: Host) -> Running | None:
     """The operation's generator that this greenlet is running for a host."""
     running = _running.get()
-    return running if running is not None and running.host is host else None
+    # Equal rather than the same: deploy code may give the context's `host`
+    return running if running is not None and running.host == host else None
+
+
+def require_turn() -> None:
+    """Raise :class:`PendingFact` in a generator that runs ahead: it may read, and do nothing before its turn."""
+    running = _running.get()
+    if running is not None and running.pending_facts is not None:
+        raise PendingFact
 
 
 def set_running(running: Running | None) -> Running | None:

@@ -11,6 +11,7 @@ import pytest
 
 import pyinfra
 from pyinfra.api import Config, Host, State
+from pyinfra.api.facts import get_fact, get_facts
 from pyinfra.context import (
     ContextManager,
     GreenletSlot,
@@ -24,8 +25,9 @@ from pyinfra.context import (
     inventory,
     state,
 )
+from pyinfra.operations import python
 
-from ..support.engine import Engine
+from ..support.engine import Engine, Number
 
 
 def test_names_of_the_package_are_those_of_the_context() -> None:
@@ -140,13 +142,24 @@ def test_inventory_and_config_are_the_runs_where_nobody_set_others() -> None:
 
 
 def test_callbacks_find_the_whole_context() -> None:
-    from pyinfra.operations import python
-
     seen: list[Any] = []
     engine = Engine(SUDO_USER="me")
     engine.add(python.call, lambda: seen.append((host.name, config.SUDO_USER, len(inventory), state.is_executing)))
     engine.run()
     assert seen == [("one", "me", 1, True)]
+
+
+def test_functions_take_what_deploy_code_imports() -> None:
+    seen: list[Any] = []
+
+    def callback() -> None:
+        with ctx_host.use(host):
+            seen.append((get_facts(state, Number), host.name, get_fact(state, host, Number)))
+
+    engine = Engine(script={"count": "3"})
+    engine.add(python.call, callback)
+    engine.run()
+    assert seen == [({engine.host(): 3}, "one", 3)]
 
 
 def test_two_runs_in_one_process_keep_apart() -> None:
