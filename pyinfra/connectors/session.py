@@ -167,7 +167,9 @@ KILL = _script(r"""
         sleep 0.1 2> /dev/null || { sleep 1; break; }
     done
     kill -s KILL $tree 2> /dev/null
-    true
+    sleep 0.1 2> /dev/null || sleep 1
+    tree=$(find_tree $1 "$tree") || exit 1
+    [ -z "$tree" ] || { echo "these processes could not be ended:" $tree; exit 1; }
 """)
 
 # Writes its input to a file. $1: the file, $2: the input's length, $3 and $6: names for temporary files; a folder for
@@ -725,6 +727,8 @@ class _Shell:
     def __init__(self, pipe: Pipe, mark: bytes = b"", terminal: bool = False) -> None:
         self.pipe = pipe
         self.killed = False
+        # Whether somebody waits for output
+        self.is_heard = False
         self.noise = Reply()
         line_end = b"\r" if terminal else b""
         self.out = _Lines(mark, self.noise.out, line_end)
@@ -745,9 +749,22 @@ class _Shell:
         """How many commands are done; -1 before the shell has said its process id."""
         return min(len(self.out.marks), len(self.err.marks)) - 1
 
+    def hear_pid(self, seconds: float) -> None:
+        """Wait until the shell has said its process id, or has gone; ``TimeoutError`` if it does neither."""
+        with gevent.Timeout(seconds, TimeoutError("its shell has not said that it is there")):
+            while self.pid is None:
+                if self.is_heard:
+                    gevent.sleep(0.01)
+                elif not self.listen(None):
+                    return
+
     def listen(self, deadline: float | None) -> bool:
         """Wait for a piece of output; tells whether there will be more."""
-        chunk = self.pipe.receive(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        self.is_heard = True
+        try:
+            chunk = self.pipe.receive(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        finally:
+            self.is_heard = False
         if chunk is None:
             self.out.end()
             self.err.end()
@@ -1076,7 +1093,7 @@ class ShellSession:
         writer = _Writer(pipe, write, begins=shell.out.at_mark(2) if in_sudo else None)
         leaving = gevent.spawn(writer.leave, shell.out.at_mark(3), mark) if in_sudo else None
         try:
-            self._converse(shell, None, writer, seconds, killing)
+            self._converse(shell, None, writer, seconds, killing if mark else None)
         finally:
             if leaving is not None:
                 leaving.kill()
@@ -1127,6 +1144,7 @@ class ShellSession:
                 writer.stop()
         self._running.pop(shell, None)
         if writer is not None and writer.error is not None:
+            self._let_end(shell)
             raise writer.error
         return until is not None and shell.answered >= until
 
@@ -1153,10 +1171,15 @@ class ShellSession:
         killing = self._running.pop(shell)
         shell.killed = True
         failure: Exception | None = None
-        if killing is not None and shell.pid:
+        if killing not in (None, _not_killed):
             try:
-                for line in killing(shell.pid):
-                    self.run(line, Reply(), seconds=_KILL_SECONDS, killing=_not_killed)
+                # One that starts later would run the command all the same, as its line has been sent
+                shell.hear_pid(_KILL_SECONDS)
+                for line in killing(shell.pid) if shell.pid else []:
+                    reply = Reply()
+                    code = self.run(line, reply, seconds=_KILL_SECONDS, killing=_not_killed)
+                    # The last one sees what is left
+                    failure = OSError(reply.text() or f"exit code {code} of what was to end it") if code else None
             except (ConnectError, OSError) as error:
                 failure = error
         shell.pipe.close()

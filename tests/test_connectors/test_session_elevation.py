@@ -7,6 +7,7 @@ import io
 import os
 import pwd
 import re
+import signal
 import stat
 import threading
 import time
@@ -158,6 +159,18 @@ def test_a_time_out_ends_what_has_been_stopped_and_who_waits_for_it(elevated: El
     seconds = f"8{os.getpid() % 10000:04}.5"
     with pytest.raises(TimeoutError, match="timed out after 1s"):
         run(elevated.host, f"kill -s STOP 0; sleep {seconds}", _timeout=1, **elevated.arguments)
+    assert left_running(seconds) == []
+
+
+def test_what_a_time_out_cannot_end_is_told(free: OrdinaryUser) -> None:
+    seconds = f"9{os.getpid() % 10000:04}.5"
+    # Who may have root's processes started by sudo may not end them, when sudo has gone
+    command = f"sudo -n sh -c 'trap \"\" TERM; sleep {seconds}; true'"
+    told = pytest.raises(TimeoutError, match=r"may still run: these processes could not be ended: \d+")
+    with connected_host("@pipe/user", pipe_command=free.shell) as host, told as error:
+        run(host, command, _timeout=1)
+    for pid in str(error.value).rpartition(":")[2].split():
+        os.kill(int(pid), signal.SIGKILL)
     assert left_running(seconds) == []
 
 

@@ -101,10 +101,11 @@ class Target:
 
 
 def good(pipe: FakePipe, line: bytes) -> None:
-    """A shell that answers with the command and status 3."""
-    pipe.answer(3, line[2:], b"err\n")
+    """A shell that answers with the command and status 3, or 0 to what kills."""
+    status = 0 if line.startswith(b"cpkill") else 3
+    pipe.answer(status, line[2:], b"err\n")
     if line.startswith(b"c"):
-        pipe.die(3)
+        pipe.die(status)
 
 
 def session_on(target: Target, **settings: Any) -> ShellSession:
@@ -195,8 +196,8 @@ def test_the_shell_of_facts_makes_room_for_what_kills_a_command() -> None:
     session = session_on(target)
     session.ask(["fact"], [Reply()])
     with pytest.raises(TimeoutError, match=r"^Command timed out after 0\.1s$"):
-        session.run("deaf", Reply(), seconds=0.1, killing=lambda pid: [f"kill {pid}", "again"])
-    assert target.commands == [b"fpfact", b"cpdeaf", b"cpkill 77", b"cpagain"]
+        session.run("deaf", Reply(), seconds=0.1, killing=lambda pid: [f"kill {pid}", "kill again"])
+    assert target.commands == [b"fpfact", b"cpdeaf", b"cpkill 77", b"cpkill again"]
     assert session.ask(["fact"], [Reply()]) == [3]
     assert session.run("one", Reply()) == 3
 
@@ -207,6 +208,60 @@ def test_a_command_that_cannot_be_ended_is_told() -> None:
     with pytest.raises(TimeoutError, match=r"after 0\.1s; what it started may still run: .*no more channels"):
         session.run("deaf", Reply(), seconds=0.1, killing=lambda pid: ["kill"])
     assert target.commands == [b"cpdeaf"]
+
+
+def test_a_killing_that_fails_is_told_with_what_it_said() -> None:
+    def shell(pipe: FakePipe, line: bytes) -> None:
+        if line == b"cpkill 77":
+            pipe.answer(1, b"77 is still there")
+            pipe.die(1)
+
+    session = session_on(Target(shell))
+    with pytest.raises(TimeoutError, match=r"after 0\.1s; what it started may still run: 77 is still there$"):
+        session.run("one", Reply(), seconds=0.1, killing=lambda pid: [f"kill {pid}"])
+
+
+class LateTarget(Target):
+    """Its second shell says late that it is there."""
+
+    def open(self) -> FakePipe:
+        pipe = super().open()
+        if len(self.pipes) == 2:
+            pipe.answer = lambda status: gevent.spawn_later(0.2, FakePipe.answer, pipe, status)  # type: ignore
+        return pipe
+
+
+@pytest.mark.parametrize("how", ["time-out", "kill_running", "abandoned"])
+def test_a_command_whose_shell_comes_too_late_is_killed_there(how: str) -> None:
+    def shell(pipe: FakePipe, line: bytes) -> None:
+        if line != b"cpone":
+            good(pipe, line)
+
+    target = LateTarget(shell)
+    session = session_on(target)
+    session.run("warm", Reply())
+    seconds = 0.05 if how == "time-out" else None
+    command = gevent.spawn(session.run, "one", Reply(), seconds=seconds, killing=lambda pid: [f"kill {pid}"])
+    gevent.sleep(0.02)
+    if how == "kill_running":
+        session.kill_running()
+    elif how == "abandoned":
+        command.kill()
+    command.join(5)
+    session.close()
+    assert target.commands == [b"cpwarm", b"cpone", b"cpkill 77"]
+
+
+def test_a_shell_whose_input_cannot_be_read_here_is_let_go() -> None:
+    def write(file: Any) -> None:
+        raise OSError("no such luck")
+
+    target = Target(good)
+    session = session_on(target)
+    with pytest.raises(OSError, match="no such luck"):
+        session.run("one", Reply(), write=write)
+    gevent.sleep(0.05)
+    assert [pipe.closed for pipe in target.pipes] == [True, False]
 
 
 @pytest.mark.parametrize("status", [None, 0, 255])
@@ -292,8 +347,8 @@ def test_a_time_out_is_told_and_the_killing_goes_through_another_shell() -> None
     target = Target(shell)
     session = session_on(target)
     with pytest.raises(TimeoutError, match=r"Command timed out after 0\.1s"):
-        session.run("one", Reply(), seconds=0.1, killing=lambda pid: [f"kill {pid}", "again"])
-    assert target.commands == [b"cpone", b"cpkill 77", b"cpagain"]
+        session.run("one", Reply(), seconds=0.1, killing=lambda pid: [f"kill {pid}", "kill again"])
+    assert target.commands == [b"cpone", b"cpkill 77", b"cpkill again"]
     assert target.pipes[0].closed
 
 
