@@ -14,7 +14,9 @@ import pyinfra
 from pyinfra.api.command import StringCommand
 from pyinfra.api.detection import detect_rest, detecting_together
 from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.hiddenvalue import shown
 from pyinfra.api.output import echo
+from pyinfra.api.running import require_turn
 from pyinfra.connectors.util import run_local_process
 from pyinfra.context import ctx_config, ctx_host, ctx_state
 
@@ -107,18 +109,19 @@ def shell(
     Raises:
         PyinfraError: a command failed; the message has its standard error
     """
+    require_turn()
     state, host = ctx_state.get(), ctx_host.get()
     lines: list[str] = []
     for command in [commands] if isinstance(commands, (str, StringCommand)) else commands:
         raw = command.get_raw_value() if isinstance(command, StringCommand) else command
         if print_input:
-            echo(f"{_PREFIX}>>> {command}", err=True)
+            echo(f"{_PREFIX}>>> {shown(command)}", err=True)
         if state is not None and host is not None:
             detect_rest(state, host)
         # It may change anything, on hosts too
         with nullcontext() if state is None else state.changing():
             exit_code, output = run_local_process(raw, print_output=print_output, print_prefix=_PREFIX)
         if exit_code != 0 and not ignore_errors:
-            raise PyinfraError(f"Local command failed: {command}\n{output.stderr}")
+            raise PyinfraError(f"Local command failed: {shown(command)}\n{output.stderr}")
         lines.extend(output.stdout_lines)
     return lines if splitlines else "\n".join(lines)

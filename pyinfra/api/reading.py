@@ -176,14 +176,18 @@ class Reading:
                 return self.fact.default(), False
             return self.failed(output, error), False
         lines = output.stdout_lines if output is not None else []
+        unclear: FactProcessError | None = None
         try:
             value, is_real = self.understand(lines)
         except Exception as process_error:
-            wrapped = FactProcessError(
-                f"Fact {self.label()}: cannot understand the output: {type(process_error).__name__}: {process_error}",
+            # What is wrong with a secret says what it is
+            what = (
+                type(process_error).__name__ if self.is_secret else f"{type(process_error).__name__}: {process_error}"
             )
-            wrapped.__cause__ = process_error
-            return self.failed(output, wrapped), False
+            unclear = FactProcessError(f"Fact {self.label()}: cannot understand the output: {what}")
+            unclear.__cause__ = None if self.is_secret else process_error
+        if unclear is not None:
+            return self.failed(output, unclear), False
         if not is_real and self.state.is_executing:
             program = self.call(self.fact.requires_command)
             message = f"Fact {self.fact.name} needs `{program}`, which the host lacks: its default stands for it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from io import StringIO
@@ -13,11 +14,12 @@ import pytest
 from jinja2 import Environment, pass_environment
 
 from pyinfra.api import FactBase, FactError, FunctionCommand, HiddenValue, MaskString, QuoteString, StringCommand
+from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.hiddenvalue import holds_secret, mask_like, reveal, shown
 from pyinfra.api.templates import secrets_collected
 from pyinfra.api.util import get_kwargs_str, get_template
 from pyinfra.connectors.util import CommandOutput, OutputLine
-from tests.support.engine import Cat, Engine, write_unless_there
+from tests.support.engine import Cat, Engine, Number, write_unless_there
 
 SECRET = MaskString(" S3 cret ")
 
@@ -150,6 +152,12 @@ class Users(FactBase[str]):
         return "users"
 
 
+class SecretNumber(Number):
+    """A number that nobody should see."""
+
+    has_secret_output = True
+
+
 def printed_outputs(engine: Engine, read: Callable[[], object]) -> list[bool]:
     """Whether the output of each command that reads facts is printed, where that of facts is."""
     printed = []
@@ -204,3 +212,15 @@ def test_a_fact_with_secrets_that_fails_tells_only_its_standard_error() -> None:
     with pytest.raises(FactError):
         engine.host().get_fact(Users)
     assert [event[4].output_lines for event in events] == [["no way"]]
+
+
+def test_what_is_wrong_with_secret_output_says_nothing_of_it() -> None:
+    engine = Engine(script={"count": "hush"})
+    events = engine.record("host_fact_error")
+    with pytest.raises(FactProcessError) as caught:
+        engine.host().get_fact(SecretNumber)
+    assert str(caught.value) == "Fact test_secrets.SecretNumber: cannot understand the output: ValueError"
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+    assert events[0][5] is caught.value
+    with pytest.raises(FactProcessError, match="'hush'"):
+        engine.host().get_fact(Number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyinfra import local
+from pyinfra.api import MaskString, StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from tests.support.commandline import Folder
 
@@ -77,6 +78,18 @@ def test_a_local_command_that_fails_is_an_error_unless_ignored() -> None:
         local.shell("echo fine; echo bad >&2; exit 3")
     assert str(caught.value) == "Local command failed: echo fine; echo bad >&2; exit 3\nbad"
     assert local.shell("echo fine; exit 3", ignore_errors=True) == "fine"
+
+
+@pytest.mark.parametrize(
+    "secret", [MaskString("echo hush; exit 3"), StringCommand("echo", MaskString("hush"), "; exit 3")]
+)
+def test_secret_local_commands_are_shown_masked(monkeypatch: pytest.MonkeyPatch, secret: str | StringCommand) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(local, "echo", lambda message, **_: shown.append(message))
+    with pytest.raises(PyinfraError) as caught:
+        local.shell(secret, print_input=True)
+    assert "hush" not in f"{caught.value}{shown}"
+    assert local.shell(secret, ignore_errors=True) == "hush"
 
 
 def test_local_commands_can_be_shown(folder: Folder) -> None:
