@@ -13,7 +13,7 @@ import gevent
 
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import ConnectError, FactError, FactTypeError, FactValueError
-from pyinfra.api.facts import ShortFactBase, get_fact
+from pyinfra.api.facts import default_of, get_fact
 from pyinfra.api.state import HostFailure
 from pyinfra.context import ctx_host
 from pyinfra.local import run_deploy_file
@@ -155,5 +155,4 @@ def _value_or_default(state: State, host: Host, fact: FactRequest) -> Any:
     except (FactTypeError, FactValueError):
         raise
     except FactError:
-        cls = fact.fact_cls
-        return (cls.fact if issubclass(cls, ShortFactBase) else cls).default()
+        return default_of(fact.fact_cls)

@@ -113,6 +113,13 @@ class ShortFactBase(Generic[T]):
         return data  # type: ignore[no-any-return]
 
 
+def default_of(cls: type[Any]) -> Any:
+    """The value that a fact has where it cannot be read."""
+    if issubclass(cls, ShortFactBase):
+        return cls().process_data(default_of(cls.fact))
+    return cls().default()
+
+
 def find_fact(name: str) -> type[Any]:
     """The fact class of a name such as ``server.Home`` or ``my_package.facts.Mine``.
 
@@ -280,7 +287,7 @@ def get_facts(
             continue
         if isinstance(error, (SystemExit, FactTypeError, FactValueError, ArgumentTypeError)):
             raise error
-        values[host] = (cls.fact if issubclass(cls, ShortFactBase) else cls).default()
+        values[host] = default_of(cls)
         failed.append(HostFailure.of_preparing(host, as_exception(error)))
     if failed and apply_failed_hosts:
         state.failures.extend(failed)

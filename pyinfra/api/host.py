@@ -24,7 +24,7 @@ from .facts import get_fact
 from .hostdata import DeployDefaults
 from .hostdata import HostData as HostData
 from .output import format_text
-from .running import running_on
+from .running import require_turn, running_on
 from .util import sha1_hash
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from .state import State
 
 T = TypeVar("T")
+
+# Those of a connector's methods that may change something
+_CHANGING_METHODS = frozenset({"run_shell_command", "put_file", "rsync"})
 
 
 class Host:
@@ -455,20 +458,18 @@ class Host:
         """
         if not isinstance(command, StringCommand):
             command = StringCommand(command)
-        with self.state.changing():
-            result: tuple[bool, CommandOutput] = self._ask_connector(
-                "run_shell_command",
-                command,
-                print_output,
-                print_input,
-                **arguments,
-            )
-            return result
+        result: tuple[bool, CommandOutput] = self._ask_connector(
+            "run_shell_command",
+            command,
+            print_output,
+            print_input,
+            **arguments,
+        )
+        return result
 
     def put_file(self, *args: Any, **kwargs: Any) -> bool:
         """Copy a local file, or a file object, to the host; see :meth:`BaseConnector.put_file`."""
-        with self.state.changing():
-            return bool(self._ask_connector("put_file", *args, **kwargs))
+        return bool(self._ask_connector("put_file", *args, **kwargs))
 
     def get_file(self, *args: Any, **kwargs: Any) -> bool:
         """Copy a file from the host to a local file or file object; see :meth:`BaseConnector.get_file`."""
@@ -480,16 +481,17 @@ class Host:
 
     def rsync(self, *args: Any, **kwargs: Any) -> bool:
         """Copy a local folder to the host; see :meth:`BaseConnector.rsync`."""
-        with self.state.changing():
-            return bool(self._ask_connector("rsync", *args, **kwargs))
+        return bool(self._ask_connector("rsync", *args, **kwargs))
 
     def _ask_connector(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call one of the connector's methods; an error that says that the connection broke is kept as well."""
+        require_turn()
         detect_rest(self.state, self)
         if not self.connected:
             raise ConnectError(f"Host {self.name} is not connected")
+        changing = self.state.changing() if method in _CHANGING_METHODS else nullcontext()
         try:
-            with self.calling():
+            with changing, self.calling():
                 return getattr(self.connector, method)(*args, **kwargs)
         except ConnectError as error:
             self.connection_error = error

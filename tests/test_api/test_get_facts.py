@@ -9,7 +9,7 @@ import pytest
 
 from pyinfra.api import FactError, FactTypeError
 from pyinfra.api.exceptions import ArgumentTypeError, ConnectError, PyinfraError
-from pyinfra.api.facts import get_fact, get_facts
+from pyinfra.api.facts import ShortFactBase, default_of, get_fact, get_facts
 from pyinfra.operations import python
 
 from ..support.engine import Cat, Engine, Failed, Number, executing
@@ -31,6 +31,27 @@ def test_a_host_whose_fact_cannot_be_read_has_the_default_and_fails(
     assert get_facts(engine.state, Number) == {engine.host("a"): -1, engine.host("b"): 3}
     assert engine.state.failed_hosts == {engine.host("a")}
     assert capfd.readouterr() == ("", "")
+
+
+class Half(ShortFactBase[float]):
+    fact = Number
+
+    def process_data(self, data: int) -> float:
+        return data / 2
+
+
+class Quarter(ShortFactBase[float]):
+    fact = Half  # type: ignore[assignment]
+
+    def process_data(self, data: float) -> float:
+        return data / 2
+
+
+def test_the_default_of_a_short_fact_is_made_of_that_of_the_fact_it_is_short_for() -> None:
+    engine = Engine("a", script={"count": Failed()})
+    assert get_facts(engine.state, Half, apply_failed_hosts=False) == {engine.host("a"): -0.5}
+    assert get_facts(engine.state, Quarter, apply_failed_hosts=False) == {engine.host("a"): -0.25}
+    assert default_of(Quarter) == engine.host("a").get_fact(Quarter, _ignore_errors=True) == -0.25
 
 
 def test_get_facts_need_not_fail_hosts() -> None:

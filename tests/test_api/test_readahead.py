@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyinfra import host
+from pyinfra import host, local
 from pyinfra.api import FactBase, operation
 from pyinfra.api.exceptions import ConnectError, FactError, PyinfraError
 from pyinfra.operations import python
@@ -281,3 +282,50 @@ def test_nested_operations_leave_the_order_as_it_is_worked_out() -> None:
     after = engine.state.get_op_order()
     assert [op_hash for op_hash in after if op_hash in before] == before
     assert len(after) == 4
+
+
+@own
+def act(*files: str) -> Iterator[str]:
+    """Do something on the host before the first command, as the template of an operation may."""
+    yield f"write {[act_on(host, path) for act_on in (ask, put, fetch) for path in files]}"
+
+
+def ask(host: Any, path: str) -> bool:
+    succeeded, _ = host.run_shell_command(f"look at {path}")
+    return bool(succeeded)
+
+
+def put(host: Any, path: str) -> bool:
+    return bool(host.put_file("/dev/null", path))
+
+
+def fetch(host: Any, path: str) -> bool:
+    return bool(host.get_file(path, "/dev/null"))
+
+
+def test_nothing_is_done_on_a_host_before_its_turn() -> None:
+    engine = Engine(check=False, script={"cat /a": "old", **same("/c")})
+    batches = Batches(engine)
+    engine.add(line, "/a")
+    engine.add(act, "/b")
+    engine.add(line, "/c")
+    engine.run()
+    assert engine.calls()[:4] == ["write /a", "look at /b", "put /b", "get /b"]
+    assert batches.seen[0] == ["cat /a", "cat /c"]
+
+
+def test_nothing_is_done_on_this_machine_before_its_turn(tmp_path: Path) -> None:
+    @own
+    def act_here() -> Iterator[str]:
+        yield f"write {local.shell(f'cd {tmp_path} && ls')}"
+
+    def write(_host: Any) -> str:
+        (tmp_path / "f").touch()
+        return ""
+
+    engine = Engine(check=False, script={"write /a": write})
+    Batches(engine)
+    engine.add(line, "/a")
+    engine.add(act_here)
+    engine.run()
+    assert engine.calls() == ["write /a", "write f"]
