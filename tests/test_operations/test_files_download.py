@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,6 +41,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.path, dict(self.headers)))
         missing = self.path.endswith("missing")
         self.send_response(404 if missing else 200)
+        self.send_header("Last-Modified", "Sat, 29 Feb 2020 12:30:15 GMT")
+        if self.path.endswith("cut-short"):
+            self.send_header("Content-Length", "1000000")
         self.end_headers()
         if not missing:
             self.wfile.write(self.server.content)
@@ -114,8 +118,8 @@ def test_a_file_with_another_hash_is_downloaded_again(run: Run, server: Server, 
     settles(run, files.download, **arguments, sha256sum=hashlib.sha256(CONTENT).hexdigest())
     with pytest.raises(Exception, match="No hosts remaining"):
         run.op(files.download, **arguments, sha1sum=hashlib.sha1(b"other").hexdigest())
-    last = list(run.state.ops[run.host].values())[-1].operation_meta
-    assert last.stdout_lines == ["SHA1 did not match!"]
+    (failure,) = run.state.failures
+    assert failure.stderr_lines[0].startswith("SHA1 did not match: it is ")
 
 
 def test_a_hash_that_is_no_text_is_an_error(run: Run, tmp_path: Path) -> None:
@@ -135,15 +139,53 @@ def test_a_download_with_another_hash_takes_no_file_s_place(
     with pytest.raises(AssertionError, match="No hosts remaining"):
         run.op(files.download, src=f"{server.url}/it", dest=str(dest), force=True, temp_dir=str(folder), **sums)
     (failure,) = run.state.failures
-    assert failure.stderr_lines == ("MD5 did not match: the download has taken no file's place",)
+    found = hashlib.md5(CONTENT).hexdigest()
+    message = f"MD5 did not match: it is {found}, and not {'0' * 32}: the download has taken no file's place"
+    assert failure.stderr_lines == (message,)
     assert (dest.read_bytes() if dest.exists() else None) == before
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("sha1sum", ["f", hashlib.sha1(CONTENT).hexdigest()[:-1], "it"])
+def test_a_part_of_a_hash_is_another_hash(run: Run, server: Server, tmp_path: Path, sha1sum: str) -> None:
+    with pytest.raises(AssertionError, match=r"SHA1 did not match: it is .*, and not "):
+        run.op(files.download, src=f"{server.url}/it", dest=str(tmp_path / "it"), sha1sum=sha1sum)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_that_cannot_tell_a_hash_says_so(
+    server: Server, program: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("bin")
+    environment = {"PATH": path_with(folder, program)}
+    for name in ("sha384sum", "shasum", "sha384"):
+        (folder / name).unlink(missing_ok=True)
+    arguments = {"src": f"{server.url}/it", "dest": str(tmp_path / "it")}
+    with connected_run(ENV=environment) as run, pytest.raises(AssertionError, match="no program for SHA384"):
+        run.op(files.download, **arguments, sha384sum=hashlib.sha384(CONTENT).hexdigest())
+
+
+def test_what_cannot_be_moved_into_place_or_arrives_in_part_leaves_nothing(
+    server: Server, path: str, tmp_path: Path
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    # wget would try again and again
+    options = {"extra_wget_args": {"--tries": "1"}}
+    for name, dest in (("it", "not/there"), ("cut-short", "it")):
+        with (
+            connected_run(ENV={"PATH": path}, TEMP_DIR=str(tmp_path / "temporary")) as run,
+            pytest.raises(AssertionError, match="No hosts remaining"),
+        ):
+            run.op(files.download, src=f"{server.url}/{name}", dest=str(tmp_path / dest), **options)
+        assert list((tmp_path / "temporary").iterdir()) == []
+    assert not (tmp_path / "it").exists()
 
 
 def test_an_old_file_is_downloaded_again_if_asked_to(run: Run, server: Server, tmp_path: Path) -> None:
     dest = tmp_path / "it"
     arguments = {"src": f"{server.url}/it", "dest": str(dest), "cache_time": 3600}
     settles(run, files.download, **arguments)
+    assert time.time() - dest.stat().st_mtime < 3600
     os.utime(dest, (0, 0))
     settles(run, files.download, **arguments)
     nothing_to_do(run, files.download, **{**arguments, "cache_time": 10**15})

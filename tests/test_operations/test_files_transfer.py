@@ -432,6 +432,14 @@ def test_archives_of_all_kinds_are_unpacked_once(run: Run, local: Path, remote: 
     assert list((remote.parent / "temporary files").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.zip"])
+def test_an_archive_that_cannot_be_unpacked_leaves_nothing(run: Run, local: Path, remote: Path, name: str) -> None:
+    (local / name).write_text("no archive")
+    with pytest.raises(AssertionError, match="No hosts remaining"):
+        run.op(files.unarchive, src=str(local / name), dest=str(remote))
+    assert list((remote.parent / "temporary files").iterdir()) == []
+
+
 def test_unpacking_takes_options_and_sets_the_owner(run: Run, local: Path, remote: Path) -> None:
     archive(local / "x.tar.gz", "content")
     owner = {"user": "daemon", "group": "daemon"} if os.geteuid() == 0 else {}

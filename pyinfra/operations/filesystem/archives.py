@@ -12,6 +12,7 @@ from pyinfra.api import FileUploadCommand, OperationError, OperationValueError, 
 from pyinfra.api.command import QuotePath
 from pyinfra.facts.files import File
 
+from ..util.commands import TemporaryFileCommand
 from ..util.links import follow_links
 from . import Commands, of_files
 from .paths import Attributes, Steps, is_directory, remote_path, report_no_change
@@ -62,10 +63,11 @@ def _unpack(
     name = posixpath.basename(src) if remote_src else os.path.basename(src)
     archive = src if remote_src else host.get_temp_filename(f"{src} {dest}")
     command = _unpack_command(name, archive, dest, options)
-    if not remote_src:
+    if remote_src:
+        yield command
+    else:
         yield FileUploadCommand(src, archive)
-    yield command
-    if not remote_src:
+        yield TemporaryFileCommand(archive, command)
         yield StringCommand("rm", "-f", QuotePath(archive))
     yield from owner.set_owner(dest, recursive=True)
     return None

@@ -17,7 +17,7 @@ from pyinfra.connectors.util import OutputLine
 from pyinfra.facts.files import File, HashFileFactBase, Md5File, Sha1File, Sha256File, Sha384File
 from pyinfra.facts.server import Date, Which
 
-from ..util.commands import succeeded
+from ..util.commands import TemporaryFileCommand, keep_house, read_fact, remove_temporary, succeeded
 from . import Commands, of_files
 from .paths import Attributes, Steps, remote_path, report_no_change
 
@@ -38,6 +38,12 @@ class _Checksum:
     def holds(self, path: str) -> bool:
         """Whether a file on the host has it."""
         return bool(host.get_fact(self.fact, path=path) == self.value)
+
+    def explain(self, found: str | None) -> str:
+        """Why a file with another hash, or with none that the host could tell, will not do."""
+        if found is None:
+            return f"the host has no program for {self.name}"
+        return f"{self.name} did not match: it is {found}, and not {self.value}"
 
     def check(self, path: str) -> StringCommand:
         """The command that fails unless a file on the host has it."""
@@ -128,36 +134,38 @@ class _Request:
             yield QuoteString(StringCommand(name, ": ", value, _separator=""))
 
 
-class _VerifiedDownload(StringCommand):
+class _VerifiedDownload(TemporaryFileCommand):
     """A command that downloads to a temporary file, and fails unless that has the hashes that it should have.
 
-    So what is at the destination is there until the right file takes its place.
+    So what is at the destination is there until the right file takes its place. That was written when it was
+    downloaded, which ``wget`` leaves to the server to say.
     """
 
     def __init__(self, command: StringCommand, temporary: str, sums: Iterable[_Checksum]) -> None:
-        super().__init__(command)
-        self.temporary = temporary
+        super().__init__(temporary, command)
         self.sums = sums
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
-        """Run it; returns ``(success, CommandOutput)``, of the check that failed if one did."""
+        """Run it; returns ``(success, CommandOutput)``, with what is wrong as the last line of standard error."""
         result = super().execute(state, host, connector_arguments)
         if not succeeded(result):
             return result
         for checksum in self.sums:
-            checked = checksum.check(self.temporary).execute(state, host, connector_arguments)
-            if not succeeded(checked):
-                StringCommand("rm", "-f", QuotePath(self.temporary)).execute(state, host, connector_arguments)
-                return _explained(checked, f"{checksum.name} did not match: the download has taken no file's place")
-        return result
+            found = read_fact(state, host, connector_arguments, checksum.fact, path=self.temporary)
+            if found != checksum.value:
+                remove_temporary(self.temporary, state, host, connector_arguments)
+                return _failed(result, f"{checksum.explain(found)}: the download has taken no file's place")
+        touch = StringCommand("touch", QuotePath(self.temporary))
+        touched = touch.execute(state, host, keep_house(connector_arguments))
+        return result if succeeded(touched) else touched
 
 
-def _explained(result: Any, why: str) -> Any:
-    """What executing a command returned, with a line more on its standard error."""
+def _failed(result: Any, why: str) -> Any:
+    """What executing a command returned, as a failure with a line more on its standard error."""
     if not isinstance(result, tuple):
-        return result
-    success, output = result
-    return success, replace(output, combined_lines=[*output.combined_lines, OutputLine("stderr", why)])
+        return False
+    output = result[1]
+    return False, replace(output, combined_lines=[*output.combined_lines, OutputLine("stderr", why)])
 
 
 def _words(options: Mapping[str, Any]) -> Iterator[QuoteString]:
@@ -207,7 +215,7 @@ def _download(
     folder = None if temp_dir is None else os.fspath(temp_dir)
     temporary = host.get_temp_filename(dest, temp_directory=folder)
     yield _VerifiedDownload(request.command(temporary), temporary, sums)
-    yield StringCommand("mv", QuotePath(temporary), QuotePath(dest))
+    yield TemporaryFileCommand(temporary, "mv", QuotePath(temporary), QuotePath(dest))
     yield from wanted.set_owner(dest)
     yield from wanted.set_mode(dest)
     for checksum in sums:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api import StringCommand
+from pyinfra.api.command import QuotePath
+from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.facts import FACT_ARGUMENT_KEYS, Reading
 from pyinfra.api.reading import form_of
 
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
 def succeeded(result: Any) -> bool:
     """Whether what executing a command returned means success."""
     return bool(result[0] if isinstance(result, tuple) else result)
+
+
+def keep_house(connector_arguments: ConnectorArguments) -> Any:
+    """The connector arguments for what goes on around a command: its input and exit codes are none of that's."""
+    return {key: value for key, value in connector_arguments.items() if key in FACT_ARGUMENT_KEYS}
 
 
 def read_fact(
@@ -35,7 +43,7 @@ def read_fact(
     Raises:
         FactError: it could not be read
     """
-    arguments = {key: value for key, value in connector_arguments.items() if key in FACT_ARGUMENT_KEYS}
+    arguments = keep_house(connector_arguments)
     return Reading(state, host, cls(), form_of(cls).bind((), own), arguments, ignore_errors=False).read()[0]
 
 
@@ -50,3 +58,35 @@ class PreparedCommand(StringCommand):
         """Run both; returns ``(success, CommandOutput)``, of the preparation if that failed."""
         prepared = self.preparation.execute(state, host, connector_arguments)
         return super().execute(state, host, connector_arguments) if succeeded(prepared) else prepared
+
+
+def remove_temporary(path: str, state: State, host: Host, connector_arguments: ConnectorArguments) -> None:
+    """Remove a temporary file, if the connection still works."""
+    with suppress(ConnectError):
+        StringCommand("rm", "-f", QuotePath(path)).execute(state, host, keep_house(connector_arguments))
+
+
+class TemporaryFileCommand(StringCommand):
+    """A command that uses a temporary file, which goes if that fails.
+
+    Args:
+        temporary: the file
+        bits: the command's parts
+        is_last: whether the file goes in any case
+    """
+
+    def __init__(self, temporary: str, *bits: Any, is_last: bool = False) -> None:
+        super().__init__(*bits)
+        self.temporary = temporary
+        self.is_last = is_last
+
+    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
+        """Run it; returns ``(success, CommandOutput)``."""
+        succeeds = False
+        try:
+            result = super().execute(state, host, connector_arguments)
+            succeeds = succeeded(result)
+            return result
+        finally:
+            if self.is_last or not succeeds:
+                remove_temporary(self.temporary, state, host, connector_arguments)
