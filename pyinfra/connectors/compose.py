@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pyinfra.api.exceptions import InventoryError
+from pyinfra.api.exceptions import ConnectError, InventoryError
 
+from .base import DataMeta
 from .docker import DockerConnector
-from .engines import running_containers
+from .engines import Container, explain_engine, running_containers
+from .session import SessionConnector, SessionData
 
 _LABEL = "com.docker.compose"
+
+
+class ComposeData(SessionData):
+    """The host data that ``@compose`` reads."""
+
+    docker_identifier: str
+    docker_user: str | int
 
 
 class ComposeConnector(DockerConnector):
@@ -22,6 +31,13 @@ class ComposeConnector(DockerConnector):
 
     For example ``pyinfra @compose/shop/web server.shell "nginx -s reload"``.
     """
+
+    data_cls = ComposeData
+    data_meta = {
+        **SessionConnector.data_meta,
+        "docker_identifier": DataMeta("Name or id of the container"),
+        "docker_user": DockerConnector.data_meta["docker_user"],
+    }
 
     @classmethod
     def make_names_data(cls, name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
@@ -37,13 +53,20 @@ class ComposeConnector(DockerConnector):
             if container.labels.get(f"{_LABEL}.oneoff") == "True":  # of `compose run`: numbers of their own
                 continue
             project, service, number = (container.labels.get(label, "") for label in labels)
-            found.append((project, service, int(number or 1), container.name))
+            found.append((project, service, int(number or 1), container.id))
         if not found:
             what = f"of {'/'.join(wanted)} " if wanted else ""
             raise InventoryError(f"No container {what}runs: `docker compose up --detach` starts a project's")
-        for project, service, index, container_name in sorted(found):
+        for project, service, index, identifier in sorted(found):
             yield (
                 f"@compose/{project}/{service}/{index}",
-                {"docker_identifier": container_name},
+                {"docker_identifier": identifier},
                 ["@compose", project, service],
             )
+
+    def find(self) -> Container:
+        """The container, or :class:`ConnectError` if it is gone: none is made here."""
+        container = super().find()
+        if container is None:
+            raise ConnectError(explain_engine(self.program, self.host.name, "No such container"))
+        return container

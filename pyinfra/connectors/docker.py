@@ -103,7 +103,8 @@ class DockerConnector(SessionConnector):
             names = [f"image_{container.image}"]
             names += [f"label_{key}={value}" for key, value in sorted(container.labels.items())]
             groups = [own, *(group.replace("/", "_") for group in names)]
-            yield f"{own}/{container.name}", {"docker_identifier": container.name}, groups
+            # Its id: if it is gone before its turn, an image may be called as it was
+            yield f"{own}/{container.name}", {"docker_identifier": container.id}, groups
 
     # How to get at the engine and at a shell
 

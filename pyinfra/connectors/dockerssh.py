@@ -16,7 +16,7 @@ from pyinfra.api.exceptions import ConnectError, InventoryError
 
 from .base import DataMeta
 from .docker import RUN_META, DockerConnector
-from .engines import Container, explain_engine, explain_missing
+from .engines import Container, answer_seconds, explain_engine, explain_missing, explain_no_answer
 from .session import BOOT, Pipe, Reply, SessionConnector, SessionData, ShellSession
 from .ssh import SSHConnector
 from .sshtarget import Target
@@ -82,11 +82,11 @@ class _Login:
             while self._open:
                 self._open.pop().disconnect()
 
-    def run(self, command: StringCommand) -> tuple[int, CommandOutput]:
-        """Run a command on the host; returns its exit code and output."""
+    def run(self, command: StringCommand, seconds: float | None) -> tuple[int, CommandOutput]:
+        """Run a command on the host; returns its exit code and output, or raises ``TimeoutError``."""
         reply = Reply()
         with self._noting_failure():
-            code = self._shells.run(command.get_raw_value(), reply)
+            code = self._shells.run(command.get_raw_value(), reply, seconds=seconds)
         return code, reply.output(code)
 
     def _open_shell(self) -> Pipe:
@@ -218,7 +218,10 @@ class DockerSSHConnector(DockerConnector):
     def run_engine(self, *words: str) -> tuple[int, CommandOutput]:
         """Run the engine's program on the host; returns its exit code and output."""
         command = StringCommand(self.program, *map(QuoteString, words))
-        code, output = self._joined().run(command)
+        try:
+            code, output = self._joined().run(command, answer_seconds(words))
+        except TimeoutError as error:
+            raise ConnectError(explain_no_answer(self.program, words)) from error
         if code and f"{self.program}: not found" in output.stderr.replace("command not found", "not found"):
             raise ConnectError(explain_missing(self.program, str(self._ssh.data["ssh_hostname"] or self.host.name)))
         return code, output

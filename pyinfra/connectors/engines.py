@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pyinfra.api.exceptions import ConnectError, InventoryError
 
 from .util import CommandOutput, run_local_process
+
+# How long an engine may take to say what there is
+_ANSWER_SECONDS = 60
 
 # What engines say when something is wrong, and what to do about it; {program}, {what}: the container or image
 _ADVICE: dict[tuple[str, ...], str] = {
@@ -76,15 +80,31 @@ def explain_missing(program: str, where: str) -> str:
     return f"`{program}` is not installed on {where}, or not in PATH: install it ({program}'s command line is enough)"
 
 
+def answer_seconds(words: Sequence[str]) -> int | None:
+    """How long the engine's program may take with these arguments; ``None``: as long as it likes, as with images."""
+    return _ANSWER_SECONDS if words[0] in ("ps", "container", "logs") else None
+
+
+def explain_no_answer(program: str, words: Sequence[str]) -> str:
+    """What to tell people whose engine has not answered in time."""
+    return (
+        f"The engine has not answered `{shlex.join([program, *words])}` within {_ANSWER_SECONDS} seconds: see whether "
+        f"`{program} ps` works there, and restart the engine (systemctl restart {program}) if not"
+    )
+
+
 def run_engine(program: str, *words: str) -> tuple[int, CommandOutput]:
     """Run an engine's program on this machine; returns its exit code and output.
 
     Raises:
-        ConnectError: it is not installed
+        ConnectError: it is not installed, or does not answer a question
     """
     if shutil.which(program) is None:
         raise ConnectError(explain_missing(program, "this machine"))
-    return run_local_process(shlex.join([program, *words]))
+    try:
+        return run_local_process(shlex.join([program, *words]), timeout=answer_seconds(words))
+    except TimeoutError as error:
+        raise ConnectError(explain_no_answer(program, words)) from error
 
 
 @dataclass(frozen=True, slots=True)

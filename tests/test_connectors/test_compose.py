@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from pyinfra.api.connectors import expand_name
-from pyinfra.api.exceptions import InventoryError
+from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.connectors.compose import ComposeConnector
 from pyinfra.testing.contract import ConnectorContract
 from tests.support.dockerd import DockerEngine, engine_in_use
 from tests.support.fakeengine import FakeEngine, described, fake_engine
-from tests.support.hosts import connected_host
+from tests.support.hosts import connected_host, made_connector
 from tests.test_connectors.test_docker_engine import NOT_IN_A_CONTAINER
 
 LABEL = "com.docker.compose"
@@ -37,6 +37,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     )
 
 
+def identifier(name: str) -> str:
+    """The id of a container of that engine."""
+    return name.ljust(64, "0")
+
+
 def names(entry: str) -> list[str]:
     """The hosts that an inventory's entry stands for."""
     return [name for name, _, _, _ in expand_name(entry)]
@@ -44,14 +49,16 @@ def names(entry: str) -> list[str]:
 
 def test_containers_are_called_by_project_service_and_number_and_are_in_groups_by_both(engine: FakeEngine) -> None:
     assert [(name, data, groups) for name, data, groups, _ in expand_name("@compose")] == [
-        ("@compose/shop/db/1", {"docker_identifier": "shop-db-1"}, ["@compose", "shop", "db"]),
-        ("@compose/shop/web/2", {"docker_identifier": "shop-web-2"}, ["@compose", "shop", "web"]),
-        ("@compose/shop/web/10", {"docker_identifier": "shop-web-10"}, ["@compose", "shop", "web"]),
+        ("@compose/shop/db/1", {"docker_identifier": identifier("shop-db-1")}, ["@compose", "shop", "db"]),
+        ("@compose/shop/web/2", {"docker_identifier": identifier("shop-web-2")}, ["@compose", "shop", "web"]),
+        ("@compose/shop/web/10", {"docker_identifier": identifier("shop-web-10")}, ["@compose", "shop", "web"]),
     ]
 
 
 def test_containers_of_single_commands_are_left_out(engine: FakeEngine) -> None:
-    assert not any("run" in data["docker_identifier"] for _, data, _, _ in expand_name("@compose"))
+    found = [data["docker_identifier"] for _, data, _, _ in expand_name("@compose")]
+    assert identifier("shop-web-run-abc") not in found
+    assert len(found) == 3
 
 
 @pytest.mark.parametrize(
@@ -85,11 +92,19 @@ def test_where_none_runs_that_is_an_error_that_says_what_to_do(engine: FakeEngin
 
 def test_commands_run_in_the_container_that_was_found(engine: FakeEngine) -> None:
     (web,) = [data for name, data, _, _ in expand_name("@compose/shop/web/2") if name == "@compose/shop/web/2"]
-    assert web == {"docker_identifier": "shop-web-2"}
+    assert web == {"docker_identifier": identifier("shop-web-2")}
     engine.containers[:] = engine.containers[:1]
     with connected_host("@compose/shop/web/2") as host:
         assert host.run_shell_command("echo hello")[1].stdout == "hello"
     assert engine.started[0][:4] == ["docker", "exec", "-i", engine.containers[0]["Id"]]
+
+
+def test_a_container_that_is_gone_is_not_made_anew(engine: FakeEngine) -> None:
+    connector = made_connector("@compose/shop/db/1")
+    engine.containers.clear()
+    with pytest.raises(ConnectError, match="The container @compose/shop/db/1 is gone"):
+        connector.connect()
+    assert not any(line.startswith("run") for line in engine.asked)
 
 
 # The real thing

@@ -15,12 +15,14 @@ from pyinfra.api.connectors import expand_name
 from pyinfra.api.exceptions import ConnectError, ConnectorDataTypeError, InventoryError, PyinfraError
 from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_ops
+from pyinfra.connectors import engines
 from pyinfra.connectors.docker import DockerConnector, PodmanConnector
 from pyinfra.connectors.engines import explain_engine, run_engine
 from pyinfra.connectors.session import ProcessPipe
 from pyinfra.testing.target import listening
 from tests.support.fakeengine import FakeEngine, described, fake_engine
 from tests.support.hosts import connected_host, why_not
+from tests.support.page import stand_in
 
 WEB = described("ab12", "web", image="example.com/nginx:1.27", role="front")
 OLD = described("cd34", "old", running=False)
@@ -71,13 +73,37 @@ def test_without_a_name_it_is_all_containers_that_run_in_groups_by_image_and_lab
     engine.containers.append(described("ef56", "db", image="postgres:17"))
     found = [(name, data, groups) for name, data, groups, _ in expand_name("@docker")]
     assert found == [
-        ("@docker/db", {"docker_identifier": "db"}, ["@docker", "image_postgres:17"]),
+        ("@docker/db", {"docker_identifier": "ef56".ljust(64, "0")}, ["@docker", "image_postgres:17"]),
         (
             "@docker/web",
-            {"docker_identifier": "web"},
+            {"docker_identifier": WEB["Id"]},
             ["@docker", "image_example.com_nginx:1.27", "label_role=front"],
         ),
     ]
+
+
+def test_a_listed_container_that_is_gone_becomes_no_container_of_an_image_that_is_called_so(engine: FakeEngine) -> None:
+    ((_, data, _, _),) = expand_name("@docker")
+    engine.containers.clear()
+    engine.answers[f"run -d -- {WEB['Id']}"] = (125, "Unable to find image")
+    with (
+        pytest.raises(ConnectError, match="There is neither a container nor an image"),
+        connected_host("@docker/web", **data),
+    ):
+        pass
+
+
+def test_an_engine_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stand_in(tmp_path, "docker", "exec sleep 60")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(engines, "_ANSWER_SECONDS", 0.3)
+    with pytest.raises(InventoryError, match="has not answered `docker ps --quiet --no-trunc` within"):
+        list(DockerConnector.make_names_data())
+    with (
+        pytest.raises(ConnectError, match="has not answered `docker container inspect -- web`"),
+        connected_host("@docker/web"),
+    ):
+        pass
 
 
 def test_where_nothing_runs_there_are_no_hosts(engine: FakeEngine) -> None:

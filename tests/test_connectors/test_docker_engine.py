@@ -65,7 +65,8 @@ def test_all_containers_that_run_are_found(docker: DockerEngine) -> None:
     found = {host: (data, groups) for host, data, groups, _ in expand_name("@docker")}
     found.pop(f"@docker/{CONTAINER}", None)
     groups = ["@docker", f"image_{IMAGE}", "label_role=web_front"]
-    assert found == {f"@docker/{name}": ({"docker_identifier": name}, groups)}
+    identifier = docker.run("inspect", "--format", "{{.Id}}", name)
+    assert found == {f"@docker/{name}": ({"docker_identifier": identifier}, groups)}
 
 
 def test_a_container_that_is_stopped_is_started_and_stopped_again(docker: DockerEngine) -> None:
