@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from .opensshlogin import Master, advised, make_folder
 from .opensshsession import Session, see_accepted
 from .rsyncwords import config_value, remote_folder, remote_rsync
 from .session import PatientPipe, Pipe, ProcessPipe, SessionConnector, SessionData, rsync_path
-from .util import run_local_process
+from .util import CommandOutput, run_local_process
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 # How many sessions are opened without asking whether the server allows one more: OpenSSH's own limit is 10
 _FREE_SESSIONS = 8
+# How long a server may take to answer a log-in
+_ANSWER_SECONDS = 60
+_NO_FORK = "ForkAfterAuthentication=no"
 # What counts where neither the user's configuration nor the data say otherwise
 _DEFAULTS = """
 Host *
@@ -162,10 +165,11 @@ class OpenSSHConnector(SessionConnector):
         self._folder = make_folder()
         try:
             options = [*self._options(), "-F", str(self._write_config(self._folder))]
-            self._session_options = self._find_session_options(options)
+            options, settings = self._read_config(options)
+            self._session_options = _session_options(settings)
             answers = {"password": self.data["ssh_password"], "passphrase": self.data["ssh_key_password"]}
             self._master = Master(self._folder, [*options, "--", self.data["ssh_hostname"]], answers, self.host)
-            self._master.wait()
+            self._master.wait(_login_seconds(settings))
             super().connect()
         except BaseException:
             self._log_out()
@@ -205,7 +209,7 @@ class OpenSSHConnector(SessionConnector):
                     f"openssh_options takes lines of ssh_config, such as 'ProxyJump=bastion' in place of '-J bastion'; "
                     f"{line!r} is none"
                 )
-        forced = ["ControlPersist=no", "RemoteCommand=none", "ForkAfterAuthentication=no"]
+        forced = ["ControlPersist=no", "RemoteCommand=none", _NO_FORK]
         if self.data["ssh_password"]:
             forced += ["BatchMode=no", "NumberOfPasswordPrompts=1"]
         named = {
@@ -240,26 +244,31 @@ class OpenSSHConnector(SessionConnector):
         path.write_text(f"{text}\n{defaults}", encoding="utf-8", errors="surrogateescape")
         return path
 
-    def _find_session_options(self, options: Sequence[str]) -> list[str]:
-        """What the configuration says of each session rather than of the connection."""
+    def _read_config(self, options: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+        """The options that this ssh knows, and all settings that count then, by their names in small letters."""
+        code, output = self._show_config(options)
+        if code != 0 and _NO_FORK.partition("=")[0].lower() in output.stderr.lower():
+            # ssh before 8.7 does not know it, so that no configuration can ask for it either
+            options = [option for option in options if option != f"-o{_NO_FORK}"]
+            code, output = self._show_config(options)
+        if code != 0:
+            raise ConnectError(self._advised(output.stderr or f"ssh -G ended with exit code {code}"))
+        settings: dict[str, list[str]] = {}
+        for line in output.stdout_lines:
+            name, _, value = line.partition(" ")
+            settings.setdefault(name, []).append(value)
+        return options, settings
+
+    def _show_config(self, options: Sequence[str]) -> tuple[int, CommandOutput]:
         command = shlex.join(["ssh", "-G", *options, "--", self.data["ssh_hostname"]])
         seconds = math.ceil(self.state.config.CONNECT_TIMEOUT)
         try:
-            code, output = run_local_process(command, timeout=seconds)
+            return run_local_process(command, timeout=seconds)
         except TimeoutError as error:
             raise ConnectError(
                 f"ssh has not read its configuration within {seconds} seconds (CONNECT_TIMEOUT): see what `Match exec` "
                 f"runs there, with `ssh -vG {self.data['ssh_hostname']}`"
             ) from error
-        if code != 0:
-            raise ConnectError(self._advised(output.stderr or f"ssh -G ended with exit code {code}"))
-        found: dict[str, list[str]] = {}
-        for line in output.stdout_lines:
-            name, _, value = line.partition(" ")
-            if name in {"sendenv", "setenv", "forwardagent", "forwardx11", "forwardx11trusted"}:
-                found.setdefault(name, []).append(_quoted(value) or "")
-        # All in one: of several SetEnv the first counts
-        return [f"-o{name}={' '.join(values)}" for name, values in found.items()]
 
     def _advised(self, said: str) -> str:
         return advised(said, self.data["ssh_hostname"])
@@ -302,6 +311,22 @@ class OpenSSHConnector(SessionConnector):
         if code != 0:
             raise OSError(output.stderr or f"rsync from {src} to {dest} failed with exit code {code}")
         return True
+
+
+def _session_options(settings: Mapping[str, list[str]]) -> list[str]:
+    """What the configuration says of each session rather than of the connection."""
+    names = ("sendenv", "setenv", "forwardagent", "forwardx11", "forwardx11trusted")
+    # All in one: of several SetEnv the first counts
+    return [f"-o{name}={' '.join(map(config_value, settings[name]))}" for name in names if name in settings]
+
+
+def _login_seconds(settings: Mapping[str, list[str]]) -> int:
+    """How long ssh may take to log in while it asks nothing: for the server to be reached, and then to answer."""
+    try:
+        reach = int(settings["connecttimeout"][0]) * int(settings["connectionattempts"][0])
+    except (KeyError, ValueError):  # no limit is set: the system's counts, which is two minutes or so
+        reach = 2 * _ANSWER_SECONDS
+    return reach + _ANSWER_SECONDS
 
 
 def _quoted(value: str | None) -> str | None:

@@ -9,6 +9,7 @@ import signal
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -115,6 +116,15 @@ def make_folder() -> Path:
     )
 
 
+def _is_there(pid: int) -> bool:
+    """Whether there is such a process of ours."""
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
 class Master:
     """The ``ssh`` that has logged in, and over which the others have their sessions.
 
@@ -132,6 +142,10 @@ class Master:
         self._host = host
         self._name = arguments[-1]
         self._said = b""
+        # What ssh waits for, and when it last did anything that shows
+        self._is_answering = False
+        self._notices: list[int] = []
+        self._active = time.monotonic()
         askpass = folder / "askpass"
         askpass.write_text(_ASKPASS)
         askpass.chmod(stat.S_IRWXU)
@@ -160,13 +174,24 @@ class Master:
         """Whether the connection is gone, or was never made."""
         return self.pipe.exit_status() is not None
 
-    def wait(self) -> None:
-        """Wait until it has logged in, or raise :class:`ConnectError`."""
+    def wait(self, seconds: float) -> None:
+        """Wait until it has logged in, or raise :class:`ConnectError`: if nothing is asked for so long, too."""
+        self._active = time.monotonic()
         while not self._socket.exists():
             if self.has_ended:
                 self._greenlets[0].join(1)
                 raise ConnectError(advised(self.words() or f"ssh: exit status {self.pipe.exit_status()}", self._name))
+            if self._is_asking():
+                self._active = time.monotonic()
+            elif time.monotonic() > self._active + seconds:
+                said = self.words()
+                why = f"ssh has not logged in within {seconds:g} seconds{f': {said}' if said else ''}"
+                raise ConnectError(f"{why}; `ssh -v {self._name}` may tell what it waits for")
             gevent.sleep(_LOOK_SECONDS)
+
+    def _is_asking(self) -> bool:
+        """Whether somebody is to answer a question, or to touch a security key."""
+        return self._is_answering or any(map(_is_there, self._notices))
 
     def _answer(self) -> None:
         """Answer the questions of ssh, which come one after the other."""
@@ -178,10 +203,17 @@ class Master:
             *complete, asked = asked.split(b"\0")
             for question in complete:
                 helper, parent, kind, prompt = question.decode("utf-8", "replace").split("\n", 3)
-                self._answer_one(int(helper), int(parent), kind, prompt)
+                self._is_answering = True
+                try:
+                    self._answer_one(int(helper), int(parent), kind, prompt)
+                finally:
+                    self._is_answering = False
+                    # Whoever was asked may have stopped this whole process for that
+                    self._active = time.monotonic()
 
     def _answer_one(self, helper: int, parent: int, kind: str, prompt: str) -> None:
         if kind == "none":  # ssh only says something, and ends the helper when it is no longer true
+            self._notices.append(helper)
             echo(f"{self._host.print_prefix}{prompt}", err=True)
             return
         answer = None
@@ -216,10 +248,15 @@ class Master:
     def _ask_person(self, prompt: str) -> str | None:
         if not sys.stdin.isatty():
             return None
-        ask = input if "(yes/no" in prompt else getpass.getpass
+        words = f"{self._host.print_prefix}{prompt.strip()} "
         try:
             with paused():
-                return ask(f"{self._host.print_prefix}{prompt.strip()} ")
+                if "(yes/no" not in prompt:
+                    return getpass.getpass(words)
+                # Not on standard output, which is for results
+                sys.stderr.write(words)
+                sys.stderr.flush()
+                return sys.stdin.readline().rstrip("\n") or None
         except EOFError:
             return None
 

@@ -28,6 +28,7 @@ from pyinfra.testing.target import listening
 from ..support.commandline import Folder
 from ..support.delayproxy import DelayProxy
 from ..support.hosts import connected_host, made_connector, why_not
+from ..support.page import stand_in
 from ..support.sshd import SSHServer, User, can_run_sshd, make_key, start_sshd
 from .test_session_shells import run
 
@@ -352,6 +353,7 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
         asked: list[str] = []
         terminal = io.StringIO()
         monkeypatch.setattr(terminal, "isatty", lambda: True)
+        monkeypatch.setattr(terminal, "readline", lambda: f"{answer}\n")
         monkeypatch.setattr(sys, "stdin", terminal)
 
         def ask(prompt: str) -> str:
@@ -359,23 +361,56 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
             return answer
 
         monkeypatch.setattr("getpass.getpass", ask)
-        monkeypatch.setattr("builtins.input", ask)
         return asked
 
     return sit_down
 
 
 def test_people_at_the_terminal_are_asked_for_what_the_data_lack(
-    server: SSHServer, user: User, person: Callable[[str], list[str]]
+    server: SSHServer, user: User, person: Callable[[str], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = person(user.password)
     with connected_host("@openssh/web", **login(server, user, ssh_key="/dev/null")):
         assert asked == [f"[@openssh/web] {user.name}@127.0.0.1's password: "]
-    asked = person("yes")
+    person("yes")
+    capsys.readouterr()
     unknown = login(server, user, ssh_strict_host_key_checking="ask", ssh_known_hosts_file="/dev/null")
     with connected_host("@openssh/web", **unknown):
-        assert len(asked) == 1
-        assert "Are you sure you want to continue connecting (yes/no" in asked[0]
+        out, err = capsys.readouterr()
+        assert (out, err.count("Are you sure you want to continue connecting (yes/no")) == ("", 1)
+
+
+def other_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put another program in the place of ssh, which leaves to that what it does not do itself."""
+    stand_in(folder / "bin", "ssh", f'{script}\nPATH="${{PATH#*:}}"; exec ssh "$@"')
+    if not os.environ["PATH"].startswith(f"{folder}/"):
+        monkeypatch.setenv("PATH", str(folder / "bin"), prepend=":")
+
+
+def test_an_ssh_that_knows_no_forking_after_the_log_in_is_not_told_about_it(
+    server: SSHServer, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = "command-line: line 0: Bad configuration option: forkafterauthentication"
+    other_ssh(tmp_path, monkeypatch, f'case "$*" in *ForkAfter*) echo "{bad}" >&2; exit 255;; esac')
+    with connected_host("@openssh/web", **login(server, user)) as host:
+        assert run(host, "id -un")[1].stdout == user.name
+    assert "Bad configuration option: other" in why_not(
+        "@openssh/web", **login(server, user, openssh_options=["Other=x"])
+    )
+
+
+def test_an_ssh_that_neither_logs_in_nor_asks_is_given_up_in_the_end(
+    server: SSHServer, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openssh, "_ANSWER_SECONDS", 1)
+    data = login(server, user, openssh_options=["ConnectTimeout=1"])
+    other_ssh(tmp_path, monkeypatch, 'case "$*" in *-G*) ;; *) echo "so far" >&2; exec sleep 60;; esac')
+    with gevent.Timeout(20):
+        assert "ssh has not logged in within 2 seconds: so far; `ssh -v" in why_not("@openssh/web", **data)
+    # Somebody may look for a security key for longer
+    wait = 'SSH_ASKPASS_PROMPT=none "$SSH_ASKPASS" "touch it" & p=$!; sleep 4; kill $p; echo "no luck" >&2; exit 255'
+    other_ssh(tmp_path, monkeypatch, f'case "$*" in *-G*) ;; *) {wait};; esac')
+    assert "no luck" in why_not("@openssh/web", **data)
 
 
 def test_the_password_of_a_key_is_given(server: SSHServer, user: User) -> None:
