@@ -196,6 +196,22 @@ def test_other_connections_are_hosts_of_other_connectors(
     assert {key: value for key, value in found.items() if not key.startswith("ansible_")} == data
 
 
+def test_hosts_that_no_connector_reaches_are_left_out_with_one_warning(
+    read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    yielded = read(
+        "[linux]\nweb\n[windows]\nw[1:2] ansible_become_method=runas ansible_become=yes\n"
+        "[windows:vars]\nansible_connection=winrm\n"
+    )
+    assert [name for name, _, _ in yielded] == ["web"]
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert message.startswith(
+        "hosts.ini line 6: `ansible_connection` is `winrm`, which no connector here can do (there are: ssh, local, "
+    )
+    assert message.endswith("): these hosts are left out: w1, w2")
+
+
 def test_templates_in_connection_variables_are_worked_out(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPLOY_PASSWORD", "secret")
     yielded = read(
@@ -230,10 +246,6 @@ def test_templates_in_connection_variables_are_worked_out(read: Read, monkeypatc
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        (
-            "ansible_connection=winrm",
-            "`ansible_connection` of host `web` is `winrm`, which no connector here can do; there are: ssh, local",
-        ),
         (
             "ansible_become=yes ansible_become_method=runas",
             "`ansible_become_method` of host `web` is `runas`, which pyinfra cannot do; there are: sudo, su",
@@ -276,11 +288,11 @@ def test_variables_that_nothing_can_be_made_of_are_errors_with_their_place(
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ("ansible_ssh_common_args='-J bastion'", "has proxyjump, which host data cannot say: put it in ~/.ssh/config"),
+        ("ansible_ssh_common_args='-o Ciphers=x'", "has ciphers, which host data cannot say: put it in ~/.ssh/config"),
         ("ansible_ssh_args='-w 0'", "has -w, which host data cannot say: put it in ~/.ssh/config"),
         ("ansible_timeout=30", "means nothing to @ssh: ignored; CONNECT_TIMEOUT in config.py says it for all hosts"),
         # What is ignored need not be worked out
-        ("ansible_paramiko_proxy_command='{{ nowhere }}'", "means nothing to @ssh: ignored"),
+        ("ansible_private_key='{{ nowhere }}'", "means nothing to @ssh: ignored"),
         ("ansible_connection=docker ansible_docker_extra_args='-H x'", "means nothing to @docker: ignored"),
         ("ansible_become=y ansible_become_flags=-k", "has -k, which no global argument does: ignored"),
         (

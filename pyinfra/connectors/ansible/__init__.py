@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from pyinfra import logger
 from pyinfra.api.exceptions import InventoryError
 
 from ..base import BaseConnector
-from .connection import reach
+from .connection import NoSuchConnection, reach
 from .model import ALL
 from .sources import VariableFiles, host_variables, load_inventory
 from .values import HostVariables
@@ -27,8 +28,9 @@ class AnsibleInventoryConnector(BaseConnector):
 
     Groups are Ansible's, ``all`` and ``ungrouped`` among them, and ``@ansible``. Data are a host's variables, in them
     templates as text; and what the connection variables amount to: ``ssh_hostname``, ``ssh_user`` …, ``_sudo``, or a
-    host of another connector, such as ``@local`` or ``@docker/NAME``, where ``ansible_connection`` says so. Variables
-    that are only called like data by which the host's connector connects are left out, with a warning.
+    host of another connector, such as ``@local`` or ``@docker/NAME``, where ``ansible_connection`` says so, or
+    ``@openssh/NAME`` where arguments for ``ssh`` name a jump host or a proxy. Variables that are only called like data
+    by which the host's connector connects are left out, with a warning, and so are hosts that no connector reaches.
 
     YAML needs PyYAML (``pip install pyinfra[ansible]``), TOML Python 3.11. For example
     ``pyinfra @ansible/hosts.ini debug-inventory``.
@@ -49,6 +51,7 @@ class AnsibleInventoryConnector(BaseConnector):
             raise InventoryError(f"The Ansible inventory {path} has no hosts")
         files = VariableFiles(path)
         warned: set[str] = set()
+        left_out: dict[str, list[str]] = {}
         for host in inventory.hosts:
             groups = inventory.groups_of(host)
             variables = host_variables(host, inventory, files)
@@ -58,5 +61,11 @@ class AnsibleInventoryConnector(BaseConnector):
                 "inventory_dir": os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path)),
                 "group_names": sorted(group for group in groups if group != ALL),
             }
-            host_name, data = reach(HostVariables(host, variables, about, warned))
+            try:
+                host_name, data = reach(HostVariables(host, variables, about, warned))
+            except NoSuchConnection as error:
+                left_out.setdefault(str(error), []).append(host)
+                continue
             yield host_name, data, [_NAME, *groups]
+        for why, hosts in left_out.items():
+            logger.warning("%s: these hosts are left out: %s", why, ", ".join(hosts))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyinfra.api.command import MaskString
+from pyinfra.api.exceptions import InventoryError
+from pyinfra.api.hiddenvalue import mask_like
 
 from ..base import BaseConnector
 from ..chroot import ChrootConnector
@@ -15,6 +17,7 @@ from ..docker import DockerConnector, PodmanConnector
 from ..incus import IncusConnector, LXDConnector
 from ..kubernetes import KubernetesConnector
 from ..local import LocalConnector
+from ..openssh import OpenSSHConnector
 from ..ssh import SSHConnector
 from .values import HostVariables, is_template
 
@@ -29,7 +32,6 @@ _TRANSFER = ("ansible_ssh_transfer_method",)
 _TIMEOUT = ("ansible_timeout", "ansible_paramiko_timeout", "ansible_ssh_timeout")
 # Without them Ansible would not reach the host
 _UNSUPPORTED_BY_SSH = (
-    "ansible_paramiko_proxy_command",
     "ansible_private_key",
     "ansible_ssh_private_key",
     "ansible_ssh_pkcs11_provider",
@@ -90,7 +92,15 @@ PLACES: dict[str, Place] = {
         ("ansible_kubectl_extra_args", "ansible_kubectl_host"),
     ),
 }
-_SSH = ("ssh", "smart", "paramiko", "paramiko_ssh", "libssh")
+# Likewise, with the variables that say through which program a host is reached
+_PARAMIKO_PROXY = ("ansible_paramiko_proxy_command",)
+_SSH: dict[str, tuple[str, ...]] = {
+    "ssh": (),
+    "smart": (),
+    "paramiko": _PARAMIKO_PROXY,
+    "paramiko_ssh": _PARAMIKO_PROXY,
+    "libssh": (*_PARAMIKO_PROXY, "ansible_libssh_proxy_command"),
+}
 # Those that hosts are of, by name
 _CONNECTORS: dict[str, type[BaseConnector]] = {
     "chroot": ChrootConnector,
@@ -99,9 +109,14 @@ _CONNECTORS: dict[str, type[BaseConnector]] = {
     "kubernetes": KubernetesConnector,
     "local": LocalConnector,
     "lxd": LXDConnector,
+    "openssh": OpenSSHConnector,
     "podman": PodmanConnector,
     "ssh": SSHConnector,
 }
+
+
+class NoSuchConnection(InventoryError):
+    """No connector does what a host's ``ansible_connection`` says; the message does not name the host."""
 
 
 def reach(variables: HostVariables) -> tuple[str, dict[str, Any]]:
@@ -111,7 +126,8 @@ def reach(variables: HostVariables) -> tuple[str, dict[str, Any]]:
     connections for Ansible: it is left out, with a warning.
 
     Raises:
-        InventoryError: no connector does what they ask for
+        NoSuchConnection: no connector does what ``ansible_connection`` says
+        InventoryError: nothing can be made of another variable
     """
     connector, name, translated = _reach(variables)
     data = variables.plain()
@@ -131,18 +147,20 @@ def _reach(variables: HostVariables) -> tuple[str, str, dict[str, Any]]:
     """The connector that a host is of, its name, and what its connection variables amount to."""
     host = variables.host
     connection = (variables.text(*_CONNECTION) or "ssh").rpartition(".")[2]
+    if connection not in (*_SSH, "local", *PLACES):
+        shown = variables.shown(_CONNECTION, connection)
+        known = ", ".join(["ssh", "local", *PLACES])
+        why = f"is `{shown}`, which no connector here can do (there are: {known})"
+        raise NoSuchConnection(variables.about_one(_CONNECTION, why))
     data = _elevation(variables)
     if (shell := variables.text("ansible_shell_executable")) is not None:
         data["_shell_executable"] = shell
     if connection in _SSH:
-        return "ssh", host, {**_ssh_data(variables), **data}
+        connector, ssh_data = _ssh_data(variables, _SSH[connection])
+        return connector, host if connector == "ssh" else f"@{connector}/{host}", {**ssh_data, **data}
     if connection == "local":
         return "local", "@local" if host == "localhost" else f"@local/{host}", data
-    place = PLACES.get(connection)
-    if place is None:
-        known = ", ".join(["ssh", "local", *PLACES])
-        shown = variables.shown(_CONNECTION, connection)
-        raise variables.wrong(_CONNECTION, f"is `{shown}`, which no connector here can do; there are: {known}")
+    place = PLACES[connection]
     data[place.address] = variables.text(*place.variables) or host
     for key, names in place.data.items():
         if (value := variables.text(*names)) is not None:
@@ -160,7 +178,12 @@ def _warn_of_unsupported(variables: HostVariables, connector: str, names: tuple[
 # SSH
 
 
-def _ssh_data(variables: HostVariables) -> dict[str, Any]:
+def _ssh_data(variables: HostVariables, proxy: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """The connector for a host of SSH, and its data. One with another way than the straight one is for ``ssh`` itself.
+
+    Args:
+        proxy: the variables that name a program to reach it through
+    """
     found: dict[str, Any] = {
         "ssh_hostname": variables.text("ansible_host", "ansible_ssh_host"),
         "ssh_port": variables.number("ansible_port", "ansible_ssh_port"),
@@ -172,27 +195,39 @@ def _ssh_data(variables: HostVariables) -> dict[str, Any]:
         "ssh_file_transfer_protocol": _transfer_protocol(variables),
     }
     data = {key: value for key, value in found.items() if value is not None}
-    for name in _SSH_ARGUMENTS:
-        for keyword, value in _ssh_options(variables, name):
-            if keyword in _QUIET_OPTIONS:
-                continue
-            if keyword not in _OPTIONS:
-                shown = variables.shown((name,), keyword)
-                variables.warn((name,), f"has {shown}, which host data cannot say: put it in ~/.ssh/config")
-                continue
+    options: list[tuple[tuple[str, ...], str, str]] = [
+        ((name,), keyword, value) for name in _SSH_ARGUMENTS for keyword, value in _ssh_options(variables, name)
+    ]
+    if (program := variables.text(*proxy)) is not None:
+        options.append((proxy, "proxycommand", program))
+    connector = "openssh" if any(keyword in _WAYS for _, keyword, _ in options) else "ssh"
+    lines = []
+    for names, keyword, value in options:
+        if keyword in _OPTIONS:
             key, convert = _OPTIONS[keyword]
             try:
                 # Variables of their own win over options
                 data.setdefault(key, convert(value))
             except ValueError:
-                shown = variables.shown((name,), repr(value))
-                raise variables.wrong((name,), f"should have a number for {keyword}, got {shown}") from None
+                shown = variables.shown(names, repr(value))
+                raise variables.wrong(names, f"should have a number for {keyword}, got {shown}") from None
+        elif connector == "openssh" and not keyword.startswith("-"):
+            if keyword not in _NEEDLESS_OPTIONS:
+                lines.append(mask_like(f"{keyword}={value}", value))
+        elif keyword not in (*_NEEDLESS_OPTIONS, *_QUIET_OPTIONS):
+            shown = variables.shown(names, keyword)
+            variables.warn(names, f"has {shown}, which host data cannot say: put it in ~/.ssh/config")
     if variables.truth(*_CHECKING) is False:
         data["ssh_strict_host_key_checking"] = "no"
     if variables.is_set(*_TIMEOUT):
-        variables.warn(_TIMEOUT, "means nothing to @ssh: ignored; CONNECT_TIMEOUT in config.py says it for all hosts")
-    _warn_of_unsupported(variables, "ssh", _UNSUPPORTED_BY_SSH)
-    return data
+        why = f"means nothing to @{connector}: ignored; CONNECT_TIMEOUT in config.py says it for all hosts"
+        variables.warn(_TIMEOUT, why)
+    _warn_of_unsupported(variables, connector, _UNSUPPORTED_BY_SSH)
+    if connector == "openssh":
+        # It copies files through a shell
+        data.pop("ssh_file_transfer_protocol", None)
+        data = {"ssh_hostname": variables.host, **data, "openssh_options": lines}
+    return connector, data
 
 
 def _transfer_protocol(variables: HostVariables) -> str | None:
@@ -226,11 +261,14 @@ _OPTIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "hostname": ("ssh_hostname", _as_it_is),
     "configfile": ("ssh_config_file", _as_it_is),
 }
+# Those that say through what a host is reached, even if it is nothing: without them it might be another one
+_WAYS = ("proxyjump", "proxycommand")
 # Those that a connection does without: pyinfra keeps one open anyway
+_NEEDLESS_OPTIONS = ("controlmaster", "controlpersist", "controlpath", "loglevel", "batchmode", "requesttty")
+# Those that @ssh does without
 _QUIET_OPTIONS = (
-    *("controlmaster", "controlpersist", "controlpath", "compression", "loglevel", "batchmode", "requesttty"),
     *("serveraliveinterval", "serveralivecountmax", "connecttimeout", "connectionattempts", "preferredauthentications"),
-    *("identitiesonly", "pubkeyauthentication", "tcpkeepalive"),
+    *("identitiesonly", "pubkeyauthentication", "tcpkeepalive", "compression"),
 )
 _FLAGS_WITH_VALUE = {"-i": "identityfile", "-l": "user", "-p": "port", "-F": "configfile", "-J": "proxyjump"}
 _FLAGS = {"-A": ("forwardagent", "yes"), "-a": ("forwardagent", "no"), "-C": ("compression", "yes")}

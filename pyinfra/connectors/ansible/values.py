@@ -50,11 +50,11 @@ class HostVariables:
 
     def wrong(self, names: tuple[str, ...], message: str) -> InventoryError:
         """An error about one of these variables, the one that is set."""
-        return InventoryError(self._about_one(names, f"of host `{self.host}` {message}"))
+        return InventoryError(self.about_one(names, f"of host `{self.host}` {message}"))
 
     def warn(self, names: tuple[str, ...], message: str) -> None:
         """Warn about one of these variables, the one that is set: once for each place that sets it."""
-        text = self._about_one(names, message)
+        text = self.about_one(names, message)
         if text not in self._warned:
             self._warned.add(text)
             logger.warning("%s", text)
@@ -63,7 +63,8 @@ class HostVariables:
         """A part of the text of one of these variables, the one that is set, as messages may have it."""
         return MASK if isinstance(self.get(*names), MaskString) else part
 
-    def _about_one(self, names: tuple[str, ...], message: str) -> str:
+    def about_one(self, names: tuple[str, ...], message: str) -> str:
+        """A message about one of these variables, the one that is set, with its place."""
         name = self._name_of(names) or names[0]
         place = f"{self._variables[name].place}: " if name in self._variables else ""
         return f"{place}`{name}` {message}"
