@@ -33,6 +33,8 @@ _FRONT_KEYS = {
     ),
 }
 _ASKPASS_FILES = "askpass_files"
+# A host that does not answer any more can be left all the same
+_REMOVE_SECONDS = 10
 _PROMPTED_PASSWORD = "prompted_sudo_password"
 
 
@@ -48,7 +50,7 @@ def _askpass_file(state: State, host: Host, which: str, arguments: Mapping[str, 
     changes to.
     """
     folder = arguments.get("_temp_dir") or host.get_temp_dir_config()
-    front = {key: arguments[key] for key in _FRONT_KEYS[which] if arguments.get(key)}
+    front = {key: arguments[key] for key in ("_temp_dir", *_FRONT_KEYS[which]) if arguments.get(key)}
     password = _password_text(arguments[which])
     files: dict[tuple[Any, ...], tuple[str, dict[str, Any]]] = host.connector_data.setdefault(_ASKPASS_FILES, {})
     key = (folder, password, tuple(front.items()))
@@ -81,10 +83,14 @@ def _make_askpass_file(host: Host, folder: str, front: Mapping[str, Any]) -> str
 
 def remove_askpass_files(host: Host) -> None:
     """Remove from ``host``, which is still connected, the files that hold passwords; what goes wrong is ignored."""
-    for path, front in host.connector_data.pop(_ASKPASS_FILES, {}).values():
+    files = host.connector_data.get(_ASKPASS_FILES, {})
+    # The last one first: it may take the password in an earlier one to remove it
+    for key, (path, front) in reversed(list(files.items())):
         with suppress(Exception):
             command = StringCommand("rm", "-f", QuoteString(path))
-            host.connector.run_shell_command(command, print_output=False, print_input=False, **front)
+            controls = {"_timeout": _REMOVE_SECONDS, **front}
+            host.connector.run_shell_command(command, print_output=False, print_input=False, **controls)
+        files.pop(key, None)
 
 
 def make_unix_command_for_host(

@@ -9,6 +9,7 @@ import pwd
 import re
 import signal
 import stat
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ import pytest
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import PyinfraError
+from pyinfra.connectors.util import remove_askpass_files
 
 from ..support.hosts import connected_host
 from ..support.users import OrdinaryUser, missing_programs, ordinary_user
@@ -271,6 +273,34 @@ def test_passwords_are_in_nobodys_arguments_and_their_files_go(
         assert not any(part.encode() in arguments for arguments in seen)
         assert not any(part in text for text in shown)
     assert any(other.name in text for text in shown)
+
+
+@pytest.fixture
+def folders() -> Iterator[Path]:
+    """Two folders for everybody. Not in pytest's folder, which nobody else may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        for folder in (Path(name), Path(name, "configured"), Path(name, "given")):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o1777)
+        yield Path(name)
+
+
+@pytest.mark.parametrize("name", ["configured", "given"])
+def test_of_two_passwords_no_file_is_left_once_they_are_removed(
+    asked: OrdinaryUser, other: OrdinaryUser, folders: Path, name: str
+) -> None:
+    arguments = {
+        "_sudo": True,
+        "_sudo_password": asked.password,
+        "_su_user": other.name,
+        "_su_password": other.password,
+        "_temp_dir": str(folders / "given") if name == "given" else None,
+    }
+    with connected_host("@pipe/user", {"TEMP_DIR": str(folders / "configured")}, pipe_command=asked.shell) as host:
+        assert run(host, "id -un", **arguments)[1].stdout == other.name
+        assert len(list((folders / name).iterdir())) == 2
+        remove_askpass_files(host)
+        assert sorted(path.name for path in folders.rglob("*")) == ["configured", "given"]
 
 
 def test_a_wrong_password_is_a_failure_that_says_so(asked: OrdinaryUser, other: OrdinaryUser) -> None:

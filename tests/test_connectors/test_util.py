@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
 from pyinfra.api import HiddenValue, MaskString, StringCommand
@@ -115,6 +116,19 @@ def test_a_password_is_in_a_file_on_the_host_and_not_in_the_line(tmp_path: Path)
         make_unix_command_for_host(host.state, host, "uptime", **arguments)
         assert list(tmp_path.iterdir()) == [file]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_that_answers_no_more_is_left_without_waiting_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def answer_nothing(command: StringCommand, **arguments: Any) -> None:
+        gevent.sleep(arguments.get("_timeout", 3600))
+        raise TimeoutError
+
+    monkeypatch.setattr("pyinfra.connectors.passwords._REMOVE_SECONDS", 0.1)
+    with gevent.Timeout(20), connected_host() as host:
+        make_unix_command_for_host(host.state, host, "uptime", _sudo=True, _sudo_password="x", _temp_dir=str(tmp_path))
+        monkeypatch.setattr(host.connector, "run_shell_command", answer_nothing)
 
 
 class Buffer(io.BytesIO):
