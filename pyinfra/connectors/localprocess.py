@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,8 @@ from pyinfra.api.output import echo, format_text
 from .commandoutput import CommandOutput, OutputLine
 
 _BLOCK_SIZE = 1 << 16
+# How long a process that was killed may take to end
+_END_SECONDS = 1
 
 
 def _input_blocks(stdin: Any) -> Iterator[bytes]:
@@ -215,9 +218,12 @@ def run_local_process(
             while (code := process.poll()) is None:
                 gevent.sleep(0.005)
     except BaseException:
-        with suppress(ProcessLookupError):
+        # Another user's process, as with sudo, may not be ours to end
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        deadline = time.monotonic() + _END_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            gevent.sleep(0.005)
         raise
     finally:
         writer.kill()

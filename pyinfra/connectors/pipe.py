@@ -40,7 +40,9 @@ class PipeConnector(SessionConnector):
 
     def shell_argv(self) -> list[str]:
         """The words of the command line, or :class:`ConnectError` if it cannot be taken apart."""
-        command = self.host.data.get("pipe_command") or self.host.name.partition("/")[2]
+        command = self.host.data.get("pipe_command")
+        if command is None:
+            command = self.host.name.partition("/")[2]
         try:
             words = shlex.split(command) if isinstance(command, str) else list(command)
         except ValueError as error:

@@ -16,6 +16,7 @@ import pty
 import re
 import secrets
 import shlex
+import shutil
 import signal
 import stat
 import tempfile
@@ -178,7 +179,7 @@ PUT = _script(r"""
     t=
     s=
     # No trap for EXIT: posh has none in a subshell
-    finish() { [ -z "$t" ] || rm -f "$t" ${s:+"$s"}; exit "$1"; }
+    finish() { [ -z "$t" ] || rm -f "$t" ${s:+"$s"} 2> /dev/null; exit "$1"; }
     fail() { echo "$1" >&2; finish 1; }
     trap 'finish 1' HUP INT PIPE TERM
     # Mode, owner and group of a file, in numbers; a + or . after the mode tells of an ACL or a label
@@ -207,7 +208,7 @@ PUT = _script(r"""
     case $f in */) fail "$1: Is a directory";; esac
     [ ! -d "$f" ] || fail "$1: Is a directory"
     d=${f%/*}/
-    [ -d "$d" ] || fail "$d: No such file or directory"
+    [ -d "$d" ] || { ls -d "$d"; finish 1; }
     way=copy
     if [ ! -e "$f" ]; then
         way=new
@@ -252,7 +253,8 @@ GET = _script(r"""
     case $1 in /*) f=$1;; *) f=./$1;; esac
     [ ! -d "$f" ] || { echo "$1: Is a directory" >&2; exit 1; }
     if [ -f "$f" ]; then
-        ls -ldnL "$f" | { read -r mode links user group size rest; echo "$size"; }
+        # In bytes, whatever the user likes to see
+        LS_BLOCK_SIZE=1 ls -ldnL "$f" | { read -r mode links user group size rest; echo "$size"; }
     else
         echo 0
     fi
@@ -1345,11 +1347,21 @@ def _local_file(filename_or_io: str | IO[Any]) -> Iterator[Callable[[bytes], Any
     path = os.path.realpath(os.fspath(filename_or_io))
     folder = os.path.dirname(path)
     old = os.stat(path) if os.path.exists(path) else None
-    if old is not None and (not stat.S_ISREG(old.st_mode) or old.st_nlink > 1 or not os.access(folder, os.W_OK)):
+    if old is not None and not stat.S_ISREG(old.st_mode):
         with open(path, "wb") as file:
             yield file.write
         return
-    fd, temporary = tempfile.mkstemp(prefix=".", suffix="~", dir=folder)
+    if old is not None and (old.st_nlink > 1 or not os.access(folder, os.W_OK)):
+        with open(path, "ab") as file, tempfile.TemporaryFile() as copy:
+            yield copy.write
+            copy.seek(0)
+            file.truncate(0)
+            shutil.copyfileobj(copy, file)
+        return
+    try:
+        fd, temporary = tempfile.mkstemp(prefix=".", suffix="~", dir=folder)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
     try:
         with open(fd, "wb") as file:
             yield file.write
@@ -1378,6 +1390,8 @@ class _Download:
             size, newline, data = self._head.partition(b"\n")
             if not newline:
                 return
+            if not size.isdigit():
+                raise OSError(f"The target gives as a file's length: {size.decode('utf-8', 'replace')!r}")
             self.size, self._head = int(size), None
         self.count += len(data)
         self._write(data)

@@ -58,8 +58,8 @@ def test_a_program_that_is_not_there_is_told_and_what_to_do() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["  ", "\n"])
-def test_an_empty_command_line_is_told(command: str) -> None:
+@pytest.mark.parametrize("command", ["  ", "\n", "", []])
+def test_an_empty_command_line_is_told(command: str | list[str]) -> None:
     assert why_not("@pipe/web", pipe_command=command).startswith("pipe_command is empty: it takes a command line")
 
 

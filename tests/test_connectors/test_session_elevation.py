@@ -217,8 +217,10 @@ def test_files_are_written_and_read_as_the_user(elevated: Elevated) -> None:
 
 @pytest.mark.parametrize("elevated", ["sudo to a user", "su", "su with a password", "sudo and su"], indirect=True)
 def test_what_the_user_may_not_do_is_an_error(elevated: Elevated) -> None:
-    with pytest.raises(OSError, match=r"[Pp]ermission denied"):
-        elevated.host.connector.put_file(io.BytesIO(b"x"), "/root/file", **elevated.arguments)
+    for path in ("/root/file", "/root/folder/file"):
+        with pytest.raises(OSError, match=r"[Pp]ermission denied") as error:
+            elevated.host.connector.put_file(io.BytesIO(b"x"), path, **elevated.arguments)
+        assert len(str(error.value).splitlines()) == 1
     with pytest.raises(OSError, match=r"[Pp]ermission denied|cannot create"):
         elevated.host.connector.put_file(io.BytesIO(b"x"), "/etc/file", **elevated.arguments)
     with pytest.raises(OSError, match=r"[Pp]ermission denied"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -150,6 +151,37 @@ def test_a_local_file_stays_when_the_targets_cannot_be_read(host: Host, tmp_path
     assert os.listdir(tmp_path) == ["target"]
 
 
+def test_a_local_file_with_two_names_stays_when_the_targets_cannot_be_read(host: Host, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("old and longer")
+    os.link(target, tmp_path / "other name")
+    with pytest.raises(OSError, match="No such file"):
+        host.connector.get_file(str(tmp_path / "missing"), str(target))
+    assert (tmp_path / "other name").read_text() == "old and longer"
+    (tmp_path / "file").write_text("new")
+    host.connector.get_file(str(tmp_path / "file"), str(target))
+    assert (tmp_path / "other name").read_text() == "new"
+
+
+def test_a_local_folder_that_is_missing_is_told_with_the_name_of_the_file(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotFoundError, match=re.escape(f"'{tmp_path}/missing/copy'")):
+        host.connector.get_file(str(tmp_path / "file"), f"{tmp_path}/missing/copy")
+
+
+@pytest.mark.parametrize("name", ["BLOCK_SIZE", "LS_BLOCK_SIZE"])
+def test_a_file_is_read_whatever_sizes_the_user_likes_to_see(host: Host, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 5000)
+    assert get(host, tmp_path / "file", _env={name: "human-readable"}) == b"x" * 5000
+
+
+def test_a_length_that_is_no_number_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "ls").write_text("#!/bin/sh\necho - 1 user group 4.9K\n")
+    (tmp_path / "ls").chmod(0o755)
+    with connected_host() as host, pytest.raises(OSError, match=r"The target gives as a file's length: '4\.9K'"):
+        get(host, tmp_path / "ls", _env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+
+
 def test_a_new_file_has_the_mode_that_the_users_umask_gives(host: Host, tmp_path: Path) -> None:
     put(host, b"x", tmp_path / "file")
     umask = os.umask(0)
@@ -259,13 +291,13 @@ def test_a_full_disk_is_an_error_that_leaves_the_old_file(host: Host, small_disk
 
 def test_a_missing_folder_a_folder_and_a_file_as_folder_are_errors(host: Host, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OSError, match=r"nowhere/: No such file or directory"):
+    with pytest.raises(OSError, match=r"nowhere/'?: No such file or directory"):
         put(host, b"x" * 1_000_000, tmp_path / "nowhere" / "file")
     with pytest.raises(OSError, match="Is a directory"):
         put(host, b"x", tmp_path)
     with pytest.raises(OSError, match="Is a directory"):
         put(host, b"x", f"{tmp_path}/new/")
-    with pytest.raises(OSError, match="No such file or directory"):
+    with pytest.raises(OSError, match="Not a directory"):
         put(host, b"x", tmp_path / "file" / "file")
     assert os.listdir(tmp_path) == ["file"]
     works(host)

@@ -199,6 +199,17 @@ def test_a_local_process_that_takes_too_long_is_killed_with_its_children(tmp_pat
         time.sleep(0.02)
 
 
+def test_a_local_process_that_is_not_ours_to_kill_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(group: int, number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match="timed out after 1s"):
+        run_local_process("exec sleep 8", timeout=1)
+    assert time.monotonic() - started < 6
+
+
 def test_a_local_process_ends_with_its_command_and_leaves_alone_what_that_left_behind() -> None:
     code, output = run_local_process("(sleep 0.3; echo late; echo late >&2; exec sleep 60) & echo $!; exit 4")
     pid = int(output.stdout)
