@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
+from pyinfra.api.connect import outcomes
 from pyinfra.api.deploy import deploy
 from pyinfra.api.exceptions import ConnectError, FactError, FactTypeError, FactValueError
 from pyinfra.api.facts import default_of, get_fact
-from pyinfra.api.state import HostFailure
-from pyinfra.context import ctx_host
+from pyinfra.api.failures import HostFailure, as_exception
 from pyinfra.local import run_deploy_file
 
 from .commands import CallOperation, DeployFiles, Execute, FactRequest
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 def _is_of_host(error: BaseException) -> bool:
     """Whether an error is about the host that it came from, rather than about the deploy code."""
-    return isinstance(error, (ConnectError, FactError)) and not isinstance(error, (FactTypeError, FactValueError))
+    # Nobody is left who could have set a time-out but the code for this host
+    of_host = isinstance(error, (ConnectError, FactError, gevent.Timeout))
+    return of_host and not isinstance(error, (FactTypeError, FactValueError))
 
 
 def on_active_hosts(
@@ -46,34 +48,28 @@ def on_active_hosts(
     deploy code: the first, in the inventory's order, is raised when all hosts are done. ``live`` shows it as ``title``.
     """
 
-    def call(host: Host) -> tuple[Any, BaseException | None]:
-        ctx_host.set(host)
-        if live is not None:
-            live.host_begins(host.name)
+    def shown(host: Host) -> Any:
+        if live is None:
+            return function(host)
+        live.host_begins(host.name)
         try:
-            return function(host), None
-        except gevent.Timeout as timeout:  # nobody is left who could have set it but the code for this host
-            return None, ConnectError(f"Timed out: {timeout}")
-        except (Exception, SystemExit) as error:
-            return None, error
+            return function(host)
         finally:
-            if live is not None:
-                live.host_ends(host.name)
+            live.host_ends(host.name)
 
     hosts = state.inventory.get_active_hosts()
     with live.work(title, len(hosts)) if live is not None else nullcontext():
-        greenlets = [(host, state.pool.spawn(call, host)) for host in hosts]
-        outcomes = [(host, *greenlet.get()) for host, greenlet in greenlets]
+        done = outcomes(state, hosts, shown)
     failed = []
-    for host, _, error in outcomes:
+    for host, _, error in done:
         if error is None:
             continue
         if not _is_of_host(error):
             raise error
-        state.failures.append(HostFailure.of_preparing(host, error))
+        state.failures.append(HostFailure.of_preparing(host, as_exception(error)))
         failed.append(host)
     state.fail_hosts(failed)
-    return {host: value for host, value, error in outcomes if error is None}
+    return {host: value for host, value, error in done if error is None}
 
 
 def _is_about_arguments(error: TypeError) -> bool:
