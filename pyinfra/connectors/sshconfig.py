@@ -30,8 +30,8 @@ AUTHENTICATIONS = {
     "password": "passwordauthentication",
     "keyboard-interactive": "kbdinteractiveauthentication",
 }
-# Of these all that stands behind counts, as it is written
-_WHOLE = {"proxycommand", "proxyjump", "refuseconnection"}
+# Of these all that stands behind counts, as it is written, with quotation marks that are for somebody else
+_WHOLE = {"proxycommand", "proxyjump", "refuseconnection", "knownhostscommand", "localcommand", "remotecommand"}
 _HIGHEST_PORT = 65535
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -120,7 +120,7 @@ class SSHConfig:
         return any(
             line.keyword == "host"
             and _matches(name, line.arguments)
-            and any(pattern != "*" and fnmatchcase(name, pattern) for pattern in line.arguments)
+            and any(pattern != "*" and _fits(name, pattern) for pattern in line.arguments)
             for line in _all_lines(self._lines)
         )
 
@@ -156,9 +156,6 @@ def _all_lines(lines: Iterable[_Line]) -> Iterator[_Line]:
         yield from _all_lines(line.included)
 
 
-_WORD = re.compile(r'"([^"]*)"|(\S+)')
-
-
 def _parse_file(path: str, depth: int) -> Iterator[_Line]:
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         for number, raw in enumerate(file, 1):
@@ -169,7 +166,7 @@ def _parse_file(path: str, depth: int) -> Iterator[_Line]:
                     raise SSHConfigError(f"{place}: no setting with a value: {raw.strip()!r}")
                 continue
             keyword, text = match[1].lower(), match[2]
-            arguments = tuple(_words(text, place))
+            arguments = (text,) if keyword in _WHOLE and text else tuple(_words(text, place))
             if not arguments:
                 raise SSHConfigError(f"{place}: {match[1]} has no value")
             included: tuple[_Line, ...] = ()
@@ -178,13 +175,31 @@ def _parse_file(path: str, depth: int) -> Iterator[_Line]:
             yield _Line(keyword, arguments, text, place, included)
 
 
+# A part of a word: what a backslash stands before, a quoted text or anything else
+_QUOTED = r"""(?:\\[\\"']|\\(?![\\"'])|[^\\{0}])*"""
+_PART = re.compile(
+    r"""\\(?P<sign>[\\"' ])|"(?P<double>"""
+    + _QUOTED.format('"')
+    + r""")"|'(?P<single>"""
+    + _QUOTED.format("'")
+    + r""")'|(?P<plain>[^\s"'])"""
+)
+
+
 def _words(text: str, place: str) -> Iterator[str]:
-    if text.count('"') % 2:
-        raise SSHConfigError(f"{place}: a quotation mark is missing: {text}")
-    for match in _WORD.finditer(text):
-        if match[2] is not None and match[2].startswith("#"):
-            return
-        yield match[1] if match[1] is not None else match[2]
+    """The words of a line up to a comment: quotation marks of both kinds hold them together, as do backslashes."""
+    rest = text.lstrip()
+    while rest and not rest.startswith("#"):
+        word = ""
+        while rest and not rest[0].isspace():
+            part = _PART.match(rest)
+            if part is None:
+                raise SSHConfigError(f"{place}: a quotation mark is missing: {text}")
+            quoted = part["double"] if part["double"] is not None else part["single"]
+            word += re.sub(r"\\([\\\"'])", r"\1", quoted) if quoted is not None else part["sign"] or part["plain"]
+            rest = rest[part.end() :]
+        yield word
+        rest = rest.lstrip()
 
 
 def _parse_includes(patterns: Iterable[str], place: str, depth: int) -> Iterator[_Line]:
@@ -194,7 +209,8 @@ def _parse_includes(patterns: Iterable[str], place: str, depth: int) -> Iterator
         # As in OpenSSH: beside the user's own configuration, wherever the including file is
         full_pattern = os.path.join(os.path.expanduser("~/.ssh"), os.path.expanduser(pattern))
         for path in sorted(glob.glob(full_pattern)):
-            yield from _parse_file(path, depth + 1)
+            if not os.path.isdir(path):
+                yield from _parse_file(path, depth + 1)
 
 
 def _matches(value: str, patterns: Iterable[str]) -> bool:
@@ -211,7 +227,11 @@ def _matches(value: str, patterns: Iterable[str]) -> bool:
 
 def _fits(value: str, pattern: str) -> bool:
     # Brackets are no wildcards here: [::1] is an address
-    return fnmatchcase(value.lower(), pattern.lower().replace("[", "[[]"))
+    return fnmatchcase(value, pattern.replace("[", "[[]"))
+
+
+def _matches_in_any_case(value: str, patterns: Iterable[str]) -> bool:
+    return _matches(value.lower(), [pattern.lower() for pattern in patterns])
 
 
 class _Search:
@@ -247,8 +267,11 @@ class _Search:
         elif keyword not in self.values:
             self.values[keyword] = [line.text] if keyword in _WHOLE else list(line.arguments)
             self.places[keyword] = line.place
-            if not is_known(keyword) and not _matches(keyword, (self.first("ignoreunknown") or "").split(",")):
+            if not is_known(keyword) and not self._is_ignored(keyword):
                 self.warnings.append(f"{line.place}: unknown setting: {line.keyword}")
+
+    def _is_ignored(self, keyword: str) -> bool:
+        return _matches_in_any_case(keyword, (self.first("ignoreunknown") or "").split(","))
 
     def first(self, keyword: str) -> str | None:
         values = self.values.get(keyword)
@@ -289,9 +312,9 @@ class _Search:
         """Whether a value meets the criterion; ``None`` where that cannot be told."""
         patterns = value.split(",")
         if criterion == "host":
-            return _matches(self.host_name, patterns)
+            return _matches_in_any_case(self.host_name, patterns)
         if criterion == "originalhost":
-            return _matches(self.name, patterns)
+            return _matches_in_any_case(self.name, patterns)
         if criterion == "user":
             return _matches(self.user, patterns)
         if criterion == "localuser":
@@ -359,7 +382,7 @@ class _Search:
         if port is not None and not 0 < port <= _HIGHEST_PORT:
             raise SSHConfigError(f"{self.places['port']}: {port} is no port")
         for_tokens = self.given_port or port or 22
-        jump = self.first("proxyjump") or "none"
+        jump = re.split(r"\s#", self.first("proxyjump") or "none")[0].strip()
         command = self.first("proxycommand") or "none"
         if jump.lower() != "none" and command.lower() != "none":
             # Whichever stands first in the file; dicts keep that order

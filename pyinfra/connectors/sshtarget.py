@@ -200,7 +200,7 @@ def _text(secret: Any) -> str | None:
     return str(secret.unmask() if hasattr(secret, "unmask") else secret)
 
 
-_HOP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:]+)(?::(?P<port>\d+))?/?")
+_HOP = re.compile(r"(?:ssh://)?(?:(?P<user>.+)@)?(?P<host>\[[^\]]+\]|[^:@]+)(?::(?P<port>\d+))?/?")
 
 
 def _jump(

@@ -219,6 +219,80 @@ def test_a_wrong_line_is_named(config: Callable[[str], SSHConfig], text: str, wo
         config(text).lookup("a")
 
 
+def shown_by_ssh(path: Path, name: str, keyword: str) -> str:
+    """What the ssh program makes of a setting in a file."""
+    argv = ["ssh", "-G", "-F", str(path), "--", name]
+    shown = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return dict(line.split(" ", 1) for line in reversed(shown.splitlines()))[keyword]
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the ssh program")
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("User x # 19\" rack, Ann's", "x"),
+        ("User x#y", "x#y"),
+        ("User 'a b'", "a b"),
+        ("User a\\ b", "a b"),
+        ('User "a \\"b"', 'a "b'),
+        ("User it\\'s", "it's"),
+        (r"User a\\b\n", r"a\b\n"),
+        (r'User "a\n\\"', "a\\n\\"),
+        ("User 'a'\"b\"c", "abc"),
+        ("User 'a\"b'", 'a"b'),
+        ("User=x", "x"),
+    ],
+)
+def test_words_are_taken_as_ssh_takes_them(
+    config: Callable[[str], SSHConfig], ssh_home: Path, line: str, value: str
+) -> None:
+    assert config(f"{line}\n").lookup("h").user == value
+    assert shown_by_ssh(ssh_home / ".ssh" / "config", "h", "user") == value
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="needs the ssh program")
+@pytest.mark.parametrize(
+    ("block", "name", "applies"),
+    [
+        *(("Host h", "h", True), ("Host H", "h", False), ("Host h", "H", False), ("Host a[bc]", "ab", False)),
+        *(
+            ("Host a?", "ab", True),
+            ("Host a* !ab", "ab", False),
+            ("Host a*,ab", "ab", False),
+            ("Host 'h' # x", "h", True),
+        ),
+        *(("Match host H", "h", True), ("Match host h", "H", True), ("Match originalhost H", "h", True)),
+        *(("Match user ANN", "h", False), ("Match user ann", "h", True)),
+    ],
+)
+def test_hosts_are_meant_as_ssh_means_them(
+    config: Callable[[str], SSHConfig], ssh_home: Path, block: str, name: str, applies: bool
+) -> None:
+    parsed = config(f"User ann\n{block}\n Port 7\n")
+    assert (parsed.lookup(name).port == 7) == applies
+    assert (shown_by_ssh(ssh_home / ".ssh" / "config", name, "port") == "7") == applies
+    if block.startswith("Host"):
+        assert parsed.names_host(name) == applies
+
+
+def test_commands_stand_as_they_are_and_folders_are_no_files(
+    config: Callable[[str], SSHConfig], ssh_home: Path
+) -> None:
+    (ssh_home / ".ssh" / "conf.d" / "folder").mkdir(parents=True)
+    (ssh_home / ".ssh" / "conf.d" / "one").write_text("Port 7\n")
+    command = 'sh -c "echo \\"it\'s\\"" # and "more'
+    settings = config(f'Include conf.d/*\nProxyCommand {command}\nLocalCommand echo "\n').lookup("h")
+    assert (settings.port, settings.proxy_command) == (7, command)
+    assert config("ProxyJump a,b # the way\n").lookup("h").proxy_jump == ("a", "b")
+
+
+def test_a_user_on_the_way_may_have_an_at_sign(config: Callable[[str], SSHConfig]) -> None:
+    config("ProxyJump me@corp@bastion:2200\n")
+    jump = resolve_target("h", {}, 10)[0].jump
+    assert jump is not None
+    assert (jump.user, jump.host, jump.port) == ("me@corp", "bastion", 2200)
+
+
 def test_a_file_is_read_again_after_a_change(config: Callable[[str], SSHConfig]) -> None:
     first = config("Port 1\n")
     assert load_ssh_config() is first
