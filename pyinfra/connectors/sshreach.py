@@ -27,7 +27,17 @@ class NobodyAnswersError(ConnectError):
 
 
 def open_socket(host: str, port: int, timeout: float, bind_address: str | None) -> socket.socket:
-    """A TCP connection, made while other greenlets work; a plain socket that paramiko's thread can use."""
+    """A TCP connection, made while other greenlets work; a plain socket that paramiko's thread can use.
+
+    Raises:
+        ConnectError: no host can be called so
+        OSError: there is no way to it
+    """
+    try:
+        # gevent's resolver would print what is wrong, and all that led there
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ConnectError(f"Could not connect ({host!r} can be no host's name: {_innermost(error)})") from error
     source = (bind_address, 0) if bind_address else None
     waiting = gevent_socket.create_connection((host, port), timeout, source)
     family = waiting.family
@@ -35,6 +45,11 @@ def open_socket(host: str, port: int, timeout: float, bind_address: str | None) 
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return connected
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What an error of encoding is about, without the name of the codec in front."""
+    return error if error.__cause__ is None else _innermost(error.__cause__)
 
 
 class ProxyCommand:

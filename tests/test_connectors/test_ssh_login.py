@@ -467,6 +467,13 @@ def test_an_unknown_name_is_told(sshd: SSHServer, ssh_user: User) -> None:
     assert "Errno" not in words
 
 
+@pytest.mark.parametrize("name", ["a..b", "x" * 64, ".a"])
+def test_a_name_that_no_host_can_have_is_told_and_nothing_else(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    words = refusal({"ssh_hostname": name, "ssh_connect_retries": 100})
+    assert words.startswith(f"Could not connect ('{name}' can be no host's name: label ")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_something_else_than_an_ssh_server_is_told(sshd: SSHServer, ssh_user: User) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         data = ssh_data(sshd, ssh_user, ssh_port=listener.getsockname()[1])
