@@ -24,6 +24,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import gevent
@@ -64,6 +65,8 @@ _close = get_original("os", "close")
 _BLOCK_SIZE = 1 << 17
 # What a pipe takes at once without anybody reading, with room to spare: longer input is written beside the reading
 _SENT_AT_ONCE = 1 << 14
+# What a terminal keeps of a line that is typed, without its end; the rest is lost
+_LONGEST_TYPED = 4095
 # How often what is there is read once a program has ended, or its time is up: who still writes may do so for ever
 _LAST_READS = 8
 # How long what kills a command may itself take, and how long a shell that has answered may take to end
@@ -1525,6 +1528,8 @@ class SessionConnector(BaseConnector):
         controls: Any = extract_control_arguments(arguments)
         write = _standard_input(controls.get("_stdin"))
         terminal = bool(controls.get("_get_pty"))
+        if terminal and write is not None:
+            write = _typed(write)
         prefix = self.host.print_prefix if print_output else None
 
         def execute() -> tuple[int, CommandOutput]:
@@ -1615,6 +1620,9 @@ class SessionConnector(BaseConnector):
     def _command_line(self, command: StringCommand, arguments: Any, print_input: bool) -> str:
         """The line that runs a command with its arguments; shown to people if asked."""
         if not self._has_shell:
+            for key in ("_chdir", "_env"):
+                if arguments.get(key):
+                    raise OSError(f"{key} needs a shell on the target, which has none (shell_session = False)")
             arguments = {**arguments, "_shell_executable": None}
         line = make_unix_command_for_host(self.state, self.host, command, **arguments)
         if print_input:
@@ -1740,7 +1748,8 @@ class SessionConnector(BaseConnector):
             download = _Download(write, measured=self._has_shell)
             script = _called(GET, _path(remote_filename))
             if not self._has_shell:
-                script = StringCommand("cat", QuoteString(remote_filename))
+                dash = "./" if remote_filename.startswith("-") else ""
+                script = StringCommand("cat", QuoteString(f"{dash}{remote_filename}"))
             self._copy(script, f"download {remote_filename}", print_input, arguments, take=download.take)
             if download.count < download.size:
                 raise OSError(f"{remote_filename}: {download.count} of {download.size} bytes arrived")
@@ -1826,3 +1835,17 @@ def _standard_input(stdin: Any) -> Callable[[_Input], None] | None:
         write_stdin(stdin if start is None else _Reader(stdin, start), file)
 
     return write
+
+
+def _typed(write: Callable[[_Input], None]) -> Callable[[_Input], None]:
+    """What types the same input in a terminal; ``OSError`` if that would cut a line of it."""
+    data = bytearray()
+    keeping: Any = SimpleNamespace(send=data.extend, close_input=lambda: None)
+    write(_Input(keeping))
+    longest = max(map(len, data.split(b"\n")))
+    if longest > _LONGEST_TYPED:
+        raise OSError(
+            f"_get_pty: a terminal takes lines of at most {_LONGEST_TYPED} bytes, and _stdin has one of {longest}; "
+            "without _get_pty lines may have any length"
+        )
+    return lambda file: file.write(bytes(data))

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -111,6 +112,26 @@ def test_a_target_without_a_shell_has_files_copied_by_programs(without_shell: Ho
         without_shell.connector.get_file(str(tmp_path / "missing"), io.BytesIO())
     with pytest.raises(OSError, match="No such file or directory"):
         without_shell.connector.put_file(io.BytesIO(content), str(tmp_path / "missing" / "file"))
+
+
+def test_a_target_without_a_shell_has_files_with_a_dash(
+    without_shell: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    without_shell.connector.put_file(io.BytesIO(b"content"), "-n")
+    target = io.BytesIO()
+    without_shell.connector.get_file("-n", target)
+    assert target.getvalue() == Path("-n").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("arguments", [{"_chdir": "/"}, {"_env": {"A": "b"}}])
+def test_a_target_without_a_shell_refuses_what_needs_one(without_shell: Host, arguments: dict[str, Any]) -> None:
+    (key,) = arguments
+    refused = pytest.raises(OSError, match=rf"^{key} needs a shell on the target.*shell_session = False")
+    with refused:
+        run(without_shell, "pwd", **arguments)
+    with refused:
+        without_shell.connector.get_file("/etc/passwd", io.BytesIO(), **arguments)
 
 
 BUSYBOX = "/usr/bin/busybox"

@@ -301,6 +301,15 @@ def test_the_death_of_a_shell_whose_children_hold_the_pipe_is_noticed(host: Host
     os.kill(int(output.stdout), signal.SIGKILL)
 
 
+def test_a_line_that_a_terminal_would_cut_is_refused(host: Host) -> None:
+    longest = ["x" * 4095, "ü"]
+    for stdin in (longest, io.StringIO("\n".join(longest))):
+        assert run(host, "cat", _get_pty=True, _stdin=stdin)[1].stdout_lines == longest
+    for stdin in ("x" * 4096, ["a", "ü" * 2048], io.BytesIO(b"a\n" + b"x" * 4096)):
+        with pytest.raises(OSError, match=r"^_get_pty: a terminal takes lines of at most 4095 bytes"):
+            run(host, "cat", _get_pty=True, _stdin=stdin)
+
+
 def test_a_command_that_is_too_long_for_a_terminal_fails_alone(host: Host) -> None:
     works(host)
     shells = host.connector.session._fact_shell, host.connector.session._ahead
