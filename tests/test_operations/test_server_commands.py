@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
@@ -15,6 +18,7 @@ from pyinfra.api.operation import add_op
 from pyinfra.api.operations import run_ops
 from pyinfra.operations import server
 from tests.support.run import Run, connected_run
+from tests.support.users import missing_programs, ordinary_user
 
 
 @pytest.fixture
@@ -62,6 +66,49 @@ def test_a_script_template_is_rendered_first(run: Run, tmp_path: Path) -> None:
     template.write_text("#!/bin/sh\necho {{ greeting }} {{ host.name }} $1\n")
     meta = run.op(server.script_template, src=str(template), args=["now"], greeting="hello")
     assert meta.stdout == f"hello {run.host.name} now"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"_sudo": True, "_sudo_user": "it"}, {"_su_user": "it", "_su_shell": "/bin/sh"}]
+)
+def test_a_script_is_for_the_user_that_it_runs_as_alone_and_gone_afterwards(
+    tmp_path: Path, arguments: dict[str, Any]
+) -> None:
+    if os.geteuid() != 0 or missing_programs():
+        pytest.skip("needs root, sudo and su")
+    template = tmp_path / "script.j2"
+    template.write_text("#!/bin/sh\nid -un\nstat -c '%a %U' \"$0\"\n# {{ token }}\nexit $1\n")
+    with ordinary_user() as user, TemporaryDirectory() as temporary, connected_run(TEMP_DIR=temporary) as run:
+        # Others than root may not go into pytest's folders
+        Path(temporary).chmod(0o1777)
+        given = {key: user.name if value == "it" else value for key, value in arguments.items()}
+        name = user.name if given else "root"
+        for operation, data in ((server.script, {}), (server.script_template, {"token": "s3kr1t"})):
+            meta = run.op(operation, src=str(template), args=[0], **data, **given)
+            assert meta.stdout_lines == [name, f"700 {name}"]
+            assert os.listdir(temporary) == []
+        with pytest.raises(AssertionError, match="exit_code=3"):
+            run.op(server.script_template, src=str(template), args=[3], token="s3kr1t", **given)
+        assert os.listdir(temporary) == []
+
+
+def test_a_script_can_be_read_by_no_one_else_while_it_is_uploaded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    modes = []
+    put_file = run.host.connector.put_file
+
+    def watched(source: object, path: str, *args: object, **kwargs: object) -> bool:
+        modes.append(Path(path).stat().st_mode & 0o777)
+        done = put_file(source, path, *args, **kwargs)
+        modes.append(Path(path).stat().st_mode & 0o777)
+        return done
+
+    monkeypatch.setattr(run.host.connector, "put_file", watched)
+    run.op(server.script, src=str(script))
+    assert modes == [0o600, 0o600]
 
 
 def test_a_signal_reaches_its_process(run: Run) -> None:
