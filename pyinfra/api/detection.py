@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .exceptions import OperationError
 from .generators import would_change
 from .order import user_frame
 from .readahead import can_read_together, read_facts_of
@@ -22,6 +23,7 @@ from .running import PendingFact
 
 if TYPE_CHECKING:
     from .host import Host
+    from .reading import Reading
     from .state import State, StateOperationHostData
 
 
@@ -71,17 +73,21 @@ def _waiting_of(host: Host) -> dict[str, DeployLine] | None:
 def detect_changes(state: State, host: Host, op_hash: str, op_data: StateOperationHostData) -> None:
     """Find out whether an operation that is being recorded would change something, now or at the end of the file."""
     waiting = _waiting_of(host)
-    if waiting is None or not op_data.runs_ahead or state.print_noop_info or state.print_fact_info:
-        _conclude(state, host, op_data, would_change(host, op_hash, op_data))
-        return
-    if not can_read_together(state, host):
-        _conclude(state, host, op_data, would_change(host, op_hash, op_data))
-        return
+    pending_facts: dict[Any, Reading] | None = None
+    if waiting is not None and op_data.runs_ahead and not (state.print_noop_info or state.print_fact_info):
+        pending_facts = {} if can_read_together(state, host) else None
     try:
-        change = would_change(host, op_hash, op_data, {})
+        change = would_change(host, op_hash, op_data, pending_facts)
     except PendingFact:
+        assert waiting is not None
         waiting[op_hash] = DeployLine.of_caller()
         return
+    except OperationError:
+        if not waiting:
+            raise
+        # Whether earlier ones change something decides what this means
+        detect_rest(state, host)
+        change = would_change(host, op_hash, op_data)
     _conclude(state, host, op_data, change)
 
 

@@ -215,6 +215,9 @@ def get_fact(
     key = None
     if host.in_op and cls.cacheable and seconds:
         key = _cache_key(arguments, shared, values, bound, cls)
+    running = running_on(host)
+    if running is not None:
+        running.has_asked = True
     epoch, began = state.epoch, time.monotonic()
     if key is not None:
         found, value = host.fact_values.get(epoch, seconds, key)
@@ -222,7 +225,6 @@ def get_fact(
             _tell_loaded(state, host, cls, bound, value, cached=True)
             return value
     reading = Reading(state, host, cls(), bound, values, bool(arguments["_ignore_errors"]))
-    running = running_on(host)
     if running is not None and running.pending_facts is not None:
         if key is not None:
             running.pending_facts.setdefault(key, reading)

@@ -26,6 +26,7 @@ from .failures import HostFailure, as_exception
 from .generators import commands_of
 from .readahead import read_ahead
 from .reading import FactReadError
+from .running import Running
 
 if TYPE_CHECKING:
     from gevent.pool import Pool
@@ -170,7 +171,7 @@ class _HostOperation:
         """Run the operation's generator once, and its commands as they come."""
         attempt = _Attempt()
         try:
-            for item in commands_of(self.host, self.op_hash, self.op_data):
+            for item in commands_of(Running(self.host, self.op_hash, self.op_data)):
                 if self.state.interrupted:
                     attempt.succeeded = False
                     attempt.failures.append(self._failure(error=PyinfraError("Interrupted")))

@@ -19,7 +19,7 @@ class PendingFact(BaseException):
     """Ends an operation's generator that runs ahead, at what is not known or not to be done yet (see readahead.py)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
     """An operation's generator while it runs.
 
@@ -28,12 +28,14 @@ class Running:
         op_hash: the operation
         op_data: likewise, as the host runs it
         pending_facts: where the facts that it misses go, if it runs ahead of its turn
+        has_asked: whether it has asked its host for a fact
     """
 
     host: Host
     op_hash: str
     op_data: StateOperationHostData
     pending_facts: dict[Any, Reading] | None = None
+    has_asked: bool = False
 
 
 # The innermost, where the generator of one operation asks about another

@@ -15,13 +15,13 @@ from ..support.engine import Engine, Failed
 from .test_readahead import Batches, same
 
 _OPERATIONS = """\
-from pyinfra.api.exceptions import OperationError
+from pyinfra.api.exceptions import OperationError, OperationValueError
 from tests.test_api.test_readahead import line, own
 
 @own
-def refuse(path):
+def refuse(path, error=OperationError):
     if host.get_fact(Cat, path=path):
-        raise OperationError(f"{path} is not empty")
+        raise error(f"{path} is not empty")
     yield "fill it"
 
 @own
@@ -83,7 +83,7 @@ def test_what_may_change_the_host_meanwhile_waits_for_the_detection(deploys: Dep
 
 
 def test_an_error_after_a_fact_has_the_line_of_its_call(deploys: Deploys) -> None:
-    engine = Engine(script=same("/a"))
+    engine = Engine(script=same("/a", "/b", "/c"))
     with pytest.raises(OperationError, match="/a is not empty") as caught:
         run(deploys, engine, "line('/b')\nrefuse('/a')\nline('/c')\n")
     assert "refuse('/a')" in lines_of(caught.value)
@@ -95,6 +95,37 @@ def test_an_error_that_needs_no_fact_ends_the_file_where_it_is(deploys: Deploys)
     with pytest.raises(OperationError, match="x is no path"):
         run(deploys, engine, code)
     assert (engine.host().data.get("before"), engine.host().data.get("after")) == (1, None)
+
+
+_OF_ANOTHER_PACKAGE = """\
+@operation()
+def refuse_too(path):
+    if host.get_fact(Cat, path=path):
+        raise OperationError(f"{path} is not empty")
+    yield "fill it"
+
+"""
+
+
+@pytest.mark.parametrize("refuse", ["refuse", "refuse_too"])
+def test_what_cannot_be_done_yet_counts_as_a_change_after_one(deploys: Deploys, refuse: str) -> None:
+    engine = Engine(script={"cat /a": "x", "write /b": lambda host: host.connector.script.update({"cat /a": ""})})
+    run(deploys, engine, f"{_OF_ANOTHER_PACKAGE}line('/b')\n{refuse}('/a')\n")
+    assert detected(engine) == [True, True]
+    engine.run()
+    assert engine.calls() == ["write /b", "fill it"]
+
+
+@pytest.mark.parametrize("refuse", ["refuse", "refuse_too"])
+def test_what_cannot_be_done_is_an_error_where_nothing_changes_before(deploys: Deploys, refuse: str) -> None:
+    with pytest.raises(OperationError, match="/a is not empty"):
+        run(deploys, Engine(script=same("/a", "/b")), f"{_OF_ANOTHER_PACKAGE}line('/b')\n{refuse}('/a')\nline('/c')\n")
+
+
+@pytest.mark.parametrize("mistake", ["refuse_at_once('/a')", "refuse('/a', OperationValueError)"])
+def test_a_wrong_call_is_an_error_whatever_changes_before(deploys: Deploys, mistake: str) -> None:
+    with pytest.raises(OperationError, match="/a is n"):
+        run(deploys, Engine(script=same("/a")), f"line('/b')\n{mistake}\n")
 
 
 def test_operations_of_other_packages_are_asked_at_once(deploys: Deploys) -> None:

@@ -15,6 +15,8 @@ from typing import IO, Any
 import pytest
 
 from pyinfra.api import OperationError, OperationTypeError, OperationValueError
+from pyinfra.api.operation import add_op
+from pyinfra.api.operations import run_ops
 from pyinfra.operations import files
 from tests.support.busybox import busybox_path
 from tests.support.names import AWKWARD_NAMES, nothing_to_do, settles
@@ -519,3 +521,14 @@ def test_a_stream_that_has_been_read_is_an_error_rather_than_an_empty_file(run: 
         with pytest.raises(OperationValueError, match=r"BufferedReader has been read already.*io\.BytesIO"):
             run.op(files.put, src=source, dest=str(remote / "f"))
     assert (remote / "f").read_bytes() == b"content"
+
+
+def test_an_archive_may_go_into_a_folder_that_an_earlier_operation_makes(run: Run, local: Path, remote: Path) -> None:
+    (local / "f").write_text("content")
+    with tarfile.open(local / "x.tar", "w") as tar:
+        tar.add(local / "f", "f")
+    add_op(run.state, files.directory, str(remote / "new"))
+    (meta,) = add_op(run.state, files.unarchive, str(local / "x.tar"), str(remote / "new")).values()
+    assert meta.will_change
+    run_ops(run.state)
+    assert (remote / "new" / "f").read_text() == "content"
