@@ -113,15 +113,15 @@ def check(target: Target, rules: Iterable[Rule] | None = None) -> Iterator[Outco
     """Hold a target's connector to the rules, all of them by default; yields what became of each as it is known."""
     for each in list(RULES.values() if rules is None else rules):
         begin = time.monotonic()
+        verdict = "held"
+        found: dict[str, str] = {}
         try:
             _hold(each, target)
         except Broken as error:
-            broken = Outcome(each, "broken", expected=error.expected, seen=error.seen)
+            verdict, found = "broken", {"expected": error.expected, "seen": error.seen}
         except NotApplicable as error:
-            broken = Outcome(each, "not applicable", why=error.why)
-        else:
-            broken = Outcome(each, "held")
-        yield Outcome(each, broken.verdict, broken.expected, broken.seen, broken.why, time.monotonic() - begin)
+            verdict, found = "not applicable", {"why": error.why}
+        yield Outcome(each, verdict, seconds=time.monotonic() - begin, **found)
 
 
 class ConnectorContract:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,14 +78,6 @@ def expect(seen: Any, expected: Any, what: str = "") -> None:
     if seen != expected:
         prefix = f"{what}: " if what else ""
         raise Broken(f"{prefix}{shown(expected)}", shown(seen))
-
-
-def expect_in(seen: Any, expected: Collection[Any], what: str = "") -> None:
-    """Raise :class:`Broken` unless ``seen`` is one of ``expected``."""
-    __tracebackhide__ = True
-    if seen not in expected:
-        prefix = f"{what}: " if what else ""
-        raise Broken(f"{prefix}one of {shown(list(expected))}", shown(seen))
 
 
 def expect_true(fact: Any, expected: str, seen: Any) -> None:

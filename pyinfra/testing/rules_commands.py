@@ -225,7 +225,7 @@ def _stdin_forms() -> dict[str, Any]:
 @rule(SECTION)
 def stdin_forms(target: Target) -> None:
     """``_stdin`` is text, bytes, a list or a file; each item is ended by a newline if it lacks one."""
-    expected = [*["one", "two words", "", "ü", "end"]]
+    expected = ["one", "two words", "", "ü", "end"]
     for name, stdin in _stdin_forms().items():
         expect(target.ok("cat; echo end", _stdin=stdin), expected, f"what cat read from {name}")
 

@@ -12,6 +12,7 @@ from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.connectors import split_connector_name
 from pyinfra.api.exceptions import ConnectorDataTypeError, InventoryError
 from pyinfra.api.host import HostData
+from pyinfra.api.masking import MASK, is_secret_name
 from pyinfra.connectors.base import host_to_connector_data
 from pyinfra.connectors.session import SessionConnector
 
@@ -59,7 +60,7 @@ def connector_data_are_typed(target: Target) -> None:
         try:
             host_to_connector_data(connector_cls.data_cls, connector_cls.data_meta, data)
         except ConnectorDataTypeError as error:
-            value = "***" if "password" in key else repr(wrong)
+            value = MASK if is_secret_name(key) else repr(wrong)
             for word in (target.host.name, key, value):
                 expect_true(word in str(error), f"{word} in the error", str(error))
         else:

@@ -21,6 +21,7 @@ from pyinfra.api.output import echo
 from pyinfra.api.state import State
 from pyinfra.connectors.base import DataMeta
 from pyinfra.connectors.local import LocalConnector
+from pyinfra.connectors.session import SessionData
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.testing.contract import RULES, Outcome, check, opened
 
@@ -194,6 +195,17 @@ class HasDataWithoutTypes(Honest):
     data_meta = {**LocalConnector.data_meta, "contract_unknown": DataMeta("Nobody knows its type")}
 
 
+class SecretData(SessionData):
+    contract_token: str
+
+
+class HasASecret(Honest):
+    """No fault: a wrong value of such a name is not told."""
+
+    data_cls = SecretData
+    data_meta = {**LocalConnector.data_meta, "contract_token": DataMeta("A secret that is not called a password")}
+
+
 class DisturbsBatches(Honest):
     def run_fact_commands(self, commands: Any, *args: Any, **kwargs: Any) -> Any:
         return super().run_fact_commands(commands, *args, **kwargs)[::-1]
@@ -278,6 +290,10 @@ def test_a_fault_breaks_its_rule_and_no_fault_does_not(
     assert broken.expected
     assert broken.seen
     assert outcome_of(Honest, rule).verdict == "held"
+
+
+def test_secrets_of_all_names_are_not_to_be_told() -> None:
+    assert outcome_of(HasASecret, "connector_data_are_typed").verdict == "held"
 
 
 def test_a_connector_that_hangs_is_broken_and_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
