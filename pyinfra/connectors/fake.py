@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 from pyinfra.api.arguments import ConnectorArguments
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError
-from pyinfra.api.output import echo
+from pyinfra.api.output import echo, format_text
 from pyinfra.api.util import get_file_io
 
 from .base import BaseConnector, ConnectorData, DataMeta
@@ -49,6 +49,8 @@ class _Response:
     def __init__(self, key: str | re.Pattern[str], answer: Any) -> None:
         self.key = key
         streams = answer if isinstance(answer, dict) else {"stdout": answer}
+        if streams.keys() - {*_STREAMS, "success"}:
+            raise _malformed(key, answer)
         self.success = bool(streams.get("success", True))
         self.lines = [(stream, line) for stream in _STREAMS for line in _lines(key, streams.get(stream))]
 
@@ -67,8 +69,12 @@ def _lines(key: str | re.Pattern[str], text: Any) -> list[str]:
         return text.splitlines()
     if isinstance(text, (list, tuple)):
         return [str(line) for line in text]
-    raise ConnectError(
-        f"`fake_responses` of {key!r} is {text!r}: give text, a list of lines, "
+    raise _malformed(key, text)
+
+
+def _malformed(key: str | re.Pattern[str], answer: Any) -> ConnectError:
+    return ConnectError(
+        f"`fake_responses` of {key!r} is {answer!r}: give text, a list of lines, "
         "or a dict of `stdout`, `stderr` and `success`"
     )
 
@@ -149,8 +155,9 @@ class FakeConnector(BaseConnector):
         if response is None:
             return True, CommandOutput([])
         if print_output:
-            for _, line in response.lines:
-                echo(f"{self.host.print_prefix}{line}", err=True)
+            for stream, line in response.lines:
+                shown = line if stream == "stdout" else format_text(line, "red")
+                echo(f"{self.host.print_prefix}{shown}", err=True)
         return response.success, CommandOutput([OutputLine(stream, line) for stream, line in response.lines])
 
     def put_file(

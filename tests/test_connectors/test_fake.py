@@ -99,6 +99,8 @@ def test_a_key_is_a_part_of_the_command_or_a_pattern_and_the_first_wins() -> Non
 def test_an_answer_of_another_form_says_which_and_what_to_give() -> None:
     with pytest.raises(ConnectError, match=r"`fake_responses` of 'uname' is 7: give text, a list of lines, or a dict"):
         fake(fake_responses={"uname": 7})
+    with pytest.raises(ConnectError, match=r"'uname' is {'stdou': 'x'}: give .* a dict of `stdout`, `stderr` and"):
+        fake(fake_responses={"uname": {"stdou": "x"}})
 
 
 def test_output_of_one_command_is_not_shared_with_the_next() -> None:
@@ -142,11 +144,12 @@ def test_a_delay_in_the_environment_that_is_no_number_is_an_error(monkeypatch: p
 def test_command_and_output_are_echoed_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     monkeypatch.setattr("pyinfra.api.output._echo", lambda line, **_: lines.append(line))
+    monkeypatch.setattr("pyinfra.api.output._formatter", lambda text, *colours, **_: f"{colours}{text}")
     connector = fake(fake_responses={"login": {"stdout": "welcome", "stderr": "late"}})
     run(connector, "login", MaskString("secret"), print_input=True, print_output=True)
     run(connector, "login", MaskString("secret"))
     prefix = connector.host.print_prefix
-    assert lines == [f"{prefix}>>> login ***", f"{prefix}welcome", f"{prefix}late"]
+    assert lines == [f"{prefix}>>> login ***", f"{prefix}welcome", f"{prefix}('red',)late"]
 
 
 def test_an_upload_goes_nowhere_and_a_download_is_empty(tmp_path: Any) -> None:
