@@ -33,7 +33,7 @@ _ADVICE = (
         ("dial unix", "unix.socket", "connection refused", "no such host", "i/o timeout", "no route to host"),
         "the daemon does not answer: start it (systemctl start {service}), or see `{program} remote list`",
     ),
-    (("remote", "doesn't exist"), "`{program} remote list` shows the remotes, `{program} remote add` adds one"),
+    (('the remote "',), "`{program} remote list` shows the remotes, `{program} remote add` adds one"),
     (("project not found",), "`{program} project list` shows the projects"),
     (
         ("command not found", "executable file not found", "no such file or directory"),

@@ -108,6 +108,8 @@ class NspawnConnector(SessionConnector):
         super().__init__(state, host)
         self._keeper: ProcessPipe | None = None
         self._leader = 0
+        # When that began: its number may be another process's afterwards
+        self._leader_began: int | None = None
         self._nsenter = ""
 
     @staticmethod
@@ -119,19 +121,21 @@ class NspawnConnector(SessionConnector):
         yield f"@nspawn/{name}", {key: value}, ["@nspawn"]
 
     def shell_argv(self) -> list[str]:
-        """``nsenter`` with a shell, in an environment of its own."""
+        """``nsenter`` with a shell, in an environment of its own; :class:`ConnectError` if the container has ended."""
+        if not self._is_there():
+            raise ConnectError(self._words_for_end())
         variables = [f"{name}={value}" for name, value in _ENVIRONMENT.items()]
         return ["env", "-i", *variables, self._nsenter, "--target", str(self._leader), "--all", "--", "sh"]
 
     def connect(self) -> None:
         """Find the machine, or start one in the folder, and open the first shell; or raise :class:`ConnectError`."""
         self._nsenter = _require("nsenter", "util-linux")
-        if self.data["nspawn_directory"]:
-            if self._keeper is None or self._keeper.exit_status() is not None:
-                self._start(f"/{self.data['nspawn_directory'].lstrip('/')}")
-        else:
-            self._leader = _leader_of(self.data["nspawn_machine"] or self.host.name.partition("/")[2])
         try:
+            if not self.data["nspawn_directory"]:
+                self._leader = _leader_of(self.data["nspawn_machine"] or self.host.name.partition("/")[2])
+                self._leader_began = _began(self._leader)
+            elif self._keeper is None or self._keeper.exit_status() is not None:
+                self._start(f"/{self.data['nspawn_directory'].lstrip('/')}")
             super().connect()
         except BaseException:
             self._stop()
@@ -151,12 +155,19 @@ class NspawnConnector(SessionConnector):
 
     def explain_silence(self, why: str, said: str) -> str:
         """Why there is no shell: the container may be gone, or have none."""
-        if not os.path.exists(f"/proc/{self._leader}"):
-            what = self.data["nspawn_directory"] or self.data["nspawn_machine"] or self.host.name
-            return f"The container of {what} has ended: see in its log why, and start it again"
+        if not self._is_there():
+            return self._words_for_end()
         if "failed to execute sh" in said:
             return f"There is no shell (sh) in it: install one in the tree, dash or busybox for example ({said})"
         return _advised(super().explain_silence(why, said))
+
+    def _is_there(self) -> bool:
+        """Whether the container's first process is still the one that was found."""
+        return self._leader_began is not None and _began(self._leader) == self._leader_began
+
+    def _words_for_end(self) -> str:
+        what = self.data["nspawn_directory"] or self.data["nspawn_machine"] or self.host.name
+        return f"The container of {what} has ended: see in its log why, and start it again"
 
     # The container of a folder
 
@@ -182,6 +193,7 @@ class NspawnConnector(SessionConnector):
             self._stop()
             raise ConnectError(f"systemd-nspawn cannot run {directory}: {_advised(problem)}")
         self._leader = _first_process_below(keeper.pid)
+        self._leader_began = _began(self._leader)
 
     def _stop(self) -> None:
         """End the container of a folder, if there is one."""
@@ -193,6 +205,15 @@ class NspawnConnector(SessionConnector):
             while keeper.receive(_END_SECONDS) is not None:
                 pass
         keeper.close()
+
+
+def _began(pid: int) -> int | None:
+    """When a process began, in ticks of the system; ``None`` if there is none."""
+    try:
+        # What stands before it may have blanks and brackets in it
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return None
 
 
 def _first_process_below(pid: int) -> int:

@@ -134,6 +134,11 @@ def test_a_list_that_cannot_be_had_is_an_error(said: str, advice: str, monkeypat
     assert advice in str(error.value)
 
 
+def test_what_else_does_not_exist_is_no_remote() -> None:
+    said = """Error: Storage pool "x" doesn't exist"""
+    assert LXDConnector._explained(said) == """Storage pool "x" doesn't exist"""
+
+
 DEAD = 'Error: Get "https://10.0.0.1:8443": dial tcp 10.0.0.1:8443: connect: no route to host'
 
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
+import gevent
 import pytest
 
 from pyinfra.api import Host
@@ -187,9 +188,40 @@ def test_a_machine_that_runs_is_entered_and_left_running(machine: Host, tree: Pa
     assert (tree / "root" / "file").read_text() == "made\n"
 
 
+def test_another_process_with_the_number_of_the_first_one_is_not_entered(machine: Host) -> None:
+    machine.connector._leader = os.getpid()
+    with pytest.raises(ConnectError, match="The container of web has ended"):
+        machine.connector.shell_argv()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_container_whose_start_is_interrupted_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "systemd-nspawn"
+    fake.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(fake) if name == "systemd-nspawn" else f"/bin/{name}")
+    connector = made_connector("@nspawn/srv/tree")
+    connecting = gevent.spawn(connector.connect)
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        gevent.sleep(0.01)
+    monkeypatch.setattr(nspawn, "_END_SECONDS", 0.1)
+    connecting.kill()
+    assert connector._keeper is None
+    with gevent.Timeout(10):
+        while _is_alive(int((tmp_path / "pid").read_text())):
+            gevent.sleep(0.01)
+
+
 def test_a_shell_that_the_machine_lacks_is_told() -> None:
     connector = made_connector("@nspawn/web")
     connector._leader = os.getpid()
+    connector._leader_began = nspawn._began(os.getpid())
     said = "nsenter: failed to execute sh: No such file or directory"
     assert connector.explain_silence("exit status 127", said).startswith("There is no shell (sh) in it: install one")
     assert "shell_session = False" in connector.explain_silence("exit status 1", "words")
