@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator
 from io import StringIO
 from typing import Any
 
@@ -17,9 +17,11 @@ from pyinfra.facts.server import AuthorizedKeys, Groups, Home, Users
 from . import files
 from .machine.accounts import Account, Creation, get_account_command, group, remove_account
 from .machine.filesystems import mount
+from .machine.hostsfile import etc_hosts
+from .machine.processes import kill
 from .machine.restart import reboot, wait
-from .machine.settings import etc_hosts, hostname, kill, locale, modprobe, security_limit, sysctl, timezone
-from .util.files import chmod
+from .machine.scripts import script, script_template
+from .machine.settings import hostname, locale, modprobe, security_limit, sysctl, timezone
 
 __all__ = [
     "etc_hosts",
@@ -54,48 +56,6 @@ def shell(commands: str | list[str]) -> Generator[Any, None, None]:
         server.shell(name="Reload the rules", commands=["nft flush ruleset", "nft -f /etc/nftables.conf"])
     """
     yield from reveal([commands] if isinstance(commands, (str, StringCommand, HiddenValue)) else commands)
-
-
-def _run_uploaded(path: str, args: Sequence[Any]) -> Iterator[StringCommand]:
-    """Make a file on the host executable and run it."""
-    words = [args] if isinstance(args, (str, HiddenValue)) else args
-    yield chmod(path, "+x")
-    yield StringCommand(QuoteString(path), *(QuoteString(str(reveal(word))) for word in words))
-
-
-@operation(is_idempotent=False)
-def script(src: str, args: Sequence[Any] = ()) -> Generator[Any, None, None]:
-    """Upload a script and run it.
-
-    Args:
-        src: the local file
-        args: arguments for the script; each reaches it as one word, as it is
-
-    .. code:: python
-
-        server.script(name="Set up the node", src="scripts/setup.sh", args=("--role", "db"))
-    """
-    path = host.get_temp_filename(src)
-    yield from files.put._inner(src=src, dest=path)
-    yield from _run_uploaded(path, args)
-
-
-@operation(is_idempotent=False)
-def script_template(src: str, args: Sequence[Any] = (), **data: Any) -> Generator[Any, None, None]:
-    """Render a Jinja2 template, upload the result and run it as a script.
-
-    Args:
-        src: the local template
-        args: arguments for the script; each reaches it as one word, as it is
-        data: values for the template, besides ``host``, ``state`` and ``inventory``
-
-    .. code:: python
-
-        server.script_template(name="Join", src="templates/join.sh.j2", token=host.data.token)
-    """
-    path = host.get_temp_filename(src)
-    yield from files.template._inner(src=src, dest=path, **data)
-    yield from _run_uploaded(path, args)
 
 
 def _read_public_keys(public_keys: str | list[str]) -> list[str]:

@@ -54,6 +54,13 @@ def test_a_hosts_file_that_is_not_there_is_made(inside: Run, machine: Sandbox) -
     assert machine.run("cat '/etc/own hosts'") == "::1 here\n"
 
 
+def test_a_hosts_file_that_is_no_utf_8_is_an_error_that_leaves_it(inside: Run, machine: Sandbox) -> None:
+    machine.run("printf '127.0.0.1 localhost\\n# caf\\351\\n' > /etc/hosts; cp /etc/hosts /etc/before")
+    with pytest.raises(OperationError, match=r"/etc/hosts is no text in UTF-8 .* see line 2"):
+        add_op(inside.state, server.etc_hosts, ip="10.0.0.1", hostnames="db")
+    machine.run("cmp /etc/hosts /etc/before")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -73,6 +80,16 @@ def test_a_time_zone_is_set_where_there_is_no_timedatectl(inside: Run, machine: 
     assert inside.fact(Timezone) == "America/Argentina/Ushuaia"
     assert machine.run("date +%z") == "-0300\n"
     assert machine.run("cat /etc/timezone") == "America/Argentina/Ushuaia\n"
+
+
+def test_a_time_zone_may_have_a_name_that_leads_to_another(inside: Run, machine: Sandbox) -> None:
+    machine.run("mount -t tmpfs none /usr/share/zoneinfo; cd /usr/share/zoneinfo; mkdir Etc US America")
+    machine.run("cd /usr/share/zoneinfo; touch Etc/UTC America/New_York; ln -s Etc/UTC UTC")
+    machine.run("ln -s ../America/New_York /usr/share/zoneinfo/US/Eastern; ln -sf Nowhere /etc/localtime")
+    for name, other in (("US/Eastern", "America/New_York"), ("UTC", "Etc/UTC")):
+        changes_once(inside, server.timezone, timezone=name)
+        assert inside.op(server.timezone, timezone=other).did_not_change()
+    changes_once(inside, server.timezone, timezone="America/New_York")
 
 
 def test_a_kernel_setting_is_set_and_kept_for_the_next_start(inside: Run, machine: Sandbox) -> None:

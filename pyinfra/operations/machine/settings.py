@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from io import StringIO
 from typing import Any
 
@@ -10,10 +10,10 @@ from pyinfra import host
 from pyinfra.api import OperationError, OperationValueError, QuoteString, StringCommand, operation
 from pyinfra.api.command import QuotePath
 from pyinfra.api.hiddenvalue import mask_like, reveal, shown
-from pyinfra.facts.files import Directory, FileContents, FindInFile
+from pyinfra.facts.files import Directory, FindInFile
 from pyinfra.facts.machine.settings import parse_setting
 from pyinfra.facts.server import (
-    EtcHosts,
+    Command,
     Hostname,
     KernelModules,
     Locales,
@@ -27,6 +27,9 @@ from pyinfra.facts.server import (
 from .. import files
 from ..util.files import escape_regex, sed_delete
 from . import of_server
+
+# Where systems keep the data base of time zones
+_ZONES = "/usr/share/zoneinfo"
 
 
 @operation()
@@ -97,78 +100,16 @@ def hostname(hostname: str, hostname_file: str | None = None) -> Generator[Any, 
         yield StringCommand("sysrc", StringCommand("hostname=", QuoteString(hostname), _separator=""))
 
 
-def _check_words(words: Iterable[str], meaning: str) -> None:
-    for word in words:
-        if not word or "#" in word or word.split() != [word]:
-            raise OperationValueError(f"Invalid {meaning} for a hosts file: {word!r}")
+def _linked_zone(timezone: str, current: str) -> str | None:
+    """The time zone that the name of another leads to, as ``UTC`` may to ``Etc/UTC``.
 
-
-def _without_names(line: str, names: Iterable[str] | None) -> str | None:
-    """A line of a hosts file without some of its names, ``None`` if none is left, or ``names`` is."""
-    entry, hash_sign, comment = line.partition("#")
-    address, *current = entry.split()
-    left = [name for name in current if names is not None and name not in names]
-    if not left:
-        return None
-    return " ".join([address, *left]) + (f" {hash_sign}{comment}" if hash_sign else "")
-
-
-def _with_names(line: str, names: Iterable[str]) -> str:
-    """A line of a hosts file with more names."""
-    entry, hash_sign, comment = line.partition("#")
-    return " ".join([entry.rstrip(), *names]) + (f" {hash_sign}{comment}" if hash_sign else "")
-
-
-def _change_hosts(lines: list[str], ip: str, names: list[str], present: bool) -> list[str]:
-    """The lines of a hosts file with, or without, names for an address; without any names all of them are meant."""
-    ours = [index for index, line in enumerate(lines) if line.partition("#")[0].split()[:1] == [ip]]
-    if not present:
-        changed = {index: _without_names(lines[index], names or None) for index in ours}
-        return [line for line in (changed.get(index, line) for index, line in enumerate(lines)) if line is not None]
-    if not ours:
-        return [*lines, " ".join([ip, *names])]
-    first = ours[0]
-    return [*lines[:first], _with_names(lines[first], names), *lines[first + 1 :]]
-
-
-@operation()
-@of_server
-def etc_hosts(
-    ip: str,
-    hostnames: str | list[str] | None = None,
-    present: bool = True,
-    path: str = "/etc/hosts",
-) -> Generator[Any, None, None]:
-    """Have names for an address in a hosts file, or not.
-
-    Args:
-        ip: the address
-        hostnames: the names; other names that it has stay. May be left out to remove an address with all its names
-        present: whether they should be there
-        path: the file
-
-    .. code:: python
-
-        server.etc_hosts(name="Name the database", ip="192.168.1.10", hostnames=["db.internal", "db"])
+    It is asked for only if it could be the current one: links in the data base lead to names with a slash.
     """
-    names = [hostnames] if isinstance(hostnames, str) else list(hostnames or [])
-    _check_words([ip], "address")
-    _check_words(names, "name")
-    if present and not names:
-        raise OperationValueError(f"No hostnames are given for {ip}: there is nothing to add to {path}")
-
-    current = host.get_fact(EtcHosts, path=path).get(ip, [])
-    if present:
-        names_to_change = [name for name in names if name not in current]
-    else:
-        names_to_change = [name for name in names or current if name in current]
-    if not names_to_change:
-        entry = f"{ip} -> {' '.join(names)}" if names else ip
-        host.noop(f"{entry} already {'present in' if present else 'absent from'} {path}")
-        return
-    lines = host.get_fact(FileContents, path=path) or []
-    changed = _change_hosts(list(lines), ip, names_to_change if names else [], present)
-    yield from files.put._inner(src=StringIO("".join(f"{line}\n" for line in changed)), dest=path)
+    if "/" not in current:
+        return None
+    command = StringCommand("readlink -f", QuoteString(f"{_ZONES}/{timezone}"), "|| true")
+    found = str(host.get_fact(Command, command=command.get_raw_value()) or "")
+    return found.partition("/zoneinfo/")[2]
 
 
 @operation()
@@ -183,14 +124,15 @@ def timezone(timezone: str) -> Generator[Any, None, None]:
 
         server.timezone(name="Set the time zone", timezone="Europe/Amsterdam")
     """
-    if host.get_fact(Timezone) == timezone:
+    current = host.get_fact(Timezone)
+    if current == timezone or (current is not None and current == _linked_zone(timezone, current)):
         host.noop("timezone is set")
         return
     # timedatectl is a client of systemd's, and of no use where that isn't running
     if host.get_fact(Which, command="timedatectl") and host.get_fact(Directory, path="/run/systemd/system"):
         yield StringCommand("timedatectl", "set-timezone", QuoteString(timezone))
         return
-    yield StringCommand("ln", "-sf", QuoteString(f"/usr/share/zoneinfo/{timezone}"), "/etc/localtime")
+    yield StringCommand("ln", "-sf", QuoteString(f"{_ZONES}/{timezone}"), "/etc/localtime")
     yield StringCommand("echo", QuoteString(timezone), "> /etc/timezone")
 
 
@@ -289,19 +231,3 @@ def security_limit(domain: str, limit_type: str, item: str, value: int | str) ->
             return
         yield sed_delete(path, pattern, "")
     yield StringCommand("echo", QuoteString(line), ">>", QuotePath(path))
-
-
-@operation(is_idempotent=False)
-@of_server
-def kill(pid: int, signal: str = "TERM") -> Generator[Any, None, None]:
-    """Send a signal to a process.
-
-    Args:
-        pid: its id
-        signal: the name of the signal, without ``SIG``, or its number
-
-    .. code:: python
-
-        server.kill(name="Have it read its settings again", pid=1234, signal="HUP")
-    """
-    yield StringCommand("kill", QuoteString(f"-{signal}"), str(int(pid)))
