@@ -120,7 +120,7 @@ class SSHConnector(SessionConnector):
         if len(command.encode("utf-8", "surrogateescape")) > _LONGEST_COMMAND:
             raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
         pipe = self.connection.open_pipe(terminal)
-        if argv[-1] == BOOT:
+        if argv[-1] == BOOT and _READ_MARK in BOOT:
             # The shell is told its mark in the command that starts it: a round trip less for each
             pipe.start_with_line(
                 lambda mark: shlex.join([*argv[:-1], BOOT.replace(_READ_MARK, f"_m={shlex.quote(mark)}; ", 1)])

@@ -14,7 +14,9 @@ from pathlib import Path
 import gevent
 import pytest
 
-from pyinfra.api.command import StringCommand
+from pyinfra.api.command import QuoteString, StringCommand
+from pyinfra.connectors import ssh
+from pyinfra.connectors.session import BOOT
 from pyinfra.connectors.sshlogin import Connection
 from pyinfra.connectors.sshpipe import Bell
 from pyinfra.connectors.sshtarget import Target
@@ -48,6 +50,18 @@ def test_volumes_and_ends_with_and_without_gevents_patches(sshd: SSHServer, ssh_
         "deaf": [True, "deaf", ""],
         "terminal": [True, "terminal", ""],
     }
+
+
+def test_shells_start_in_whatever_words_they_ask_for_their_mark(
+    sshd: SSHServer, ssh_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert BOOT.count(ssh._READ_MARK) == 1
+    # As if the session's own text had changed
+    monkeypatch.setattr(ssh, "_READ_MARK", "read -r other; ")
+    connector = ssh_connector(ssh_data(sshd, ssh_user), CONNECT_TIMEOUT=3)
+    connector.connect()
+    assert run(connector, "echo hi") == (True, "hi", "")
+    connector.disconnect()
 
 
 def open_connection(server: SSHServer, user: User, port: int | None = None) -> Connection:
@@ -132,6 +146,8 @@ def test_any_log_in_shell_serves(sshd: SSHServer, shell: str) -> None:
     text = 'it\'s "$HOME" `x` \\n ! * \u00e9'
     assert run(connector, "cat", _stdin=text) == (True, text, "")
     assert run(connector, "exit 7")[0] is False
+    quoted = QuoteString(f"{text}\\\\\nsecond")
+    assert run(connector, StringCommand("printf %s", quoted), _get_pty=True) == (True, f"{text}\\\\\nsecond", "")
     connector.disconnect()
 
 
