@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 # How many sessions are opened without asking whether the server allows one more: OpenSSH's own limit is 10
 _FREE_SESSIONS = 8
-# How long a server may take to answer a log-in
-_ANSWER_SECONDS = 60
+# How long a log-in may take: OpenSSH's server gives it as much (LoginGraceTime)
+_ANSWER_SECONDS = 120
 _NO_FORK = "ForkAfterAuthentication=no"
 # What counts where neither the user's configuration nor the data say otherwise
 _DEFAULTS = """
@@ -325,7 +325,7 @@ def _login_seconds(settings: Mapping[str, list[str]]) -> int:
     try:
         reach = int(settings["connecttimeout"][0]) * int(settings["connectionattempts"][0])
     except (KeyError, ValueError):  # no limit is set: the system's counts, which is two minutes or so
-        reach = 2 * _ANSWER_SECONDS
+        reach = _ANSWER_SECONDS
     return reach + _ANSWER_SECONDS
 
 
