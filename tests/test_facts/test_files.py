@@ -206,3 +206,19 @@ def test_a_size_that_is_none_is_an_error() -> None:
 def test_markers_that_cannot_work_are_an_error() -> None:
     with pytest.raises(FactValueError, match="block markers must differ"):
         files.Block().command(path="/x", marker="# same")
+
+
+@pytest.mark.parametrize("target", ["a group=b mode=-rw-r--r-- atime=1 mtime=1 ctime=1 size=4 z", "user=x group=y"])
+def test_a_link_is_what_it_is_whatever_its_target_says(run: Run, tmp_path: Path, target: str) -> None:
+    (tmp_path / "link").symlink_to(target)
+    assert run.fact(files.File, path=str(tmp_path / "link")) is False
+    assert run.fact(files.Link, path=str(tmp_path / "link"))["link_target"] == target
+
+
+def test_a_time_after_all_years_is_none() -> None:
+    line = "user=root group=root mode=-rw-r--r-- atime=1 mtime=300000000000 ctime=99999999999999999999 size=4 'it'"
+    status = files.File().process([line])
+    assert status is not None
+    assert status is not False
+    assert (status["mtime"], status["ctime"]) == (None, None)
+    assert status["atime"] == datetime(1970, 1, 1, 0, 0, 1)

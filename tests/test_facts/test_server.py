@@ -137,6 +137,18 @@ def test_a_port_is_owned_by_the_process_that_listens(run: Run, protocol: str) ->
     assert run.fact(server.Port, port=port, protocol=protocol) in (None, (None, None))
 
 
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_ports_of_macos_are_listed_by_lsof(tmp_path: Path, protocol: str) -> None:
+    if shutil.which("lsof") is None:
+        pytest.skip("needs lsof")
+    uname = tmp_path / "uname"
+    uname.write_text("#!/bin/sh\necho Darwin\n")
+    uname.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with connected_run(FACT_CACHE_SECONDS=0, ENV=environment) as run:
+        test_a_port_is_owned_by_the_process_that_listens(run, protocol)
+
+
 def test_modules_are_those_of_the_kernel(run: Run) -> None:
     file = Path("/proc/modules")
     names = {line.split()[0] for line in file.read_text().splitlines()} if file.exists() else set()

@@ -8,6 +8,7 @@ import pytest
 
 from pyinfra.api import FactValueError
 from pyinfra.facts import server
+from pyinfra.facts.machine.distribution import split_release_files
 from pyinfra.facts.machine.processes import get_ps_command
 
 
@@ -256,3 +257,64 @@ def test_limits_that_are_commented_out_or_lack_a_field_do_not_count() -> None:
         {"domain": "@dev", "limit_type": "-", "item": "nproc", "value": "20"},
         {"domain": "*", "limit_type": "soft", "item": "nofile", "value": "10"},
     ]
+
+
+def test_a_release_file_without_a_newline_at_its_end_ends_there() -> None:
+    output = lines("""
+/etc/lsb-release
+DISTRIB_ID=Mint---
+/etc/os-release
+ID=debian
+VERSION_ID="12"---
+/etc/other-release
+Other release 3.1
+---
+""")
+    assert split_release_files(output) == {
+        "/etc/lsb-release": ["DISTRIB_ID=Mint"],
+        "/etc/os-release": ["ID=debian", 'VERSION_ID="12"'],
+        "/etc/other-release": ["Other release 3.1"],
+    }
+    found = server.LinuxDistribution().process(output)
+    assert (found["name"], found["major"]) == ("Debian", 12)
+
+
+def test_the_ports_of_lsof_are_those_that_are_listened_on() -> None:
+    output = lines("""
+COMMAND                PID USER   FD   TYPE             DEVICE SIZE/OFF NODE NAME
+Google\\x20Chrome\\x20H  812 me     27u  IPv4 0x8d1c2a3b4c5d6e7f      0t0  UDP 192.168.1.5:61000->142.250.1.1:443
+Control\\x20Center      401 me      9u  IPv6 0x8d1c2a3b4c5d6e7a      0t0  TCP *:5000 (LISTEN)
+mDNSResponder          280 root    7u  IPv4 0x8d1c2a3b4c5d6e7b      0t0  UDP *:5353
+""")
+    assert server.Ports().process(output) == [
+        {"port": 5000, "ip": "*", "protocol": "tcp", "process": "Control Center"},
+        {"port": 5353, "ip": "*", "protocol": "udp", "process": "mDNSResponder"},
+    ]
+
+
+def test_shares_of_processes_may_have_a_decimal_comma() -> None:
+    found = server.Processes().process(["    1 root     Ss    0,5  1,2 init            /sbin/init"])
+    assert (found[1]["cpu_percent"], found[1]["mem_percent"]) == (0.5, 1.2)
+
+
+def test_users_whose_names_match_others_are_told_apart() -> None:
+    names = ("axb", "a.b", "a..", "x")
+    entries = {name: f"{name}:x:{uid}:{uid}::/home/{name}:/bin/sh" for uid, name in enumerate(names)}
+    output = [
+        f"{entries['axb']}|g1|g1|axb  Sat Jun 5 12:03:23 +0000 2021|hash of axb",
+        # The files need not be in one order
+        *(entries["axb"], f"{entries['a.b']}|g2|g2 h|**Never logged in**|hash of a.b", "hash of axb"),
+        *(entries["axb"], entries["a.b"], f"{entries['a..']}|g3|g3||hash of axb", "hash of a..", "hash of a.b"),
+        f"{entries['x']}|g4|g4||",
+    ]
+    users = server.Users().process(output)
+    assert list(users) == ["axb", "a.b", "a..", "x"]
+    assert {name: user["password"] for name, user in users.items()} == {
+        **{name: f"hash of {name}" for name in ("axb", "a.b", "a..")},
+        "x": "",
+    }
+    assert {name: (user["uid"], user["group"]) for name, user in users.items()} == {
+        "axb": (0, "g1"), "a.b": (1, "g2"), "a..": (2, "g3"), "x": (3, "g4"),
+    }  # fmt: skip
+    assert users["a.b"]["groups"] == ["h"]
+    assert users["axb"]["login_time"] is not None

@@ -89,6 +89,16 @@ def test_a_user_of_the_system_has_a_low_id_and_may_share_one(inside: Run) -> Non
     assert inside.fact(Users)[f"{USER}-2"]["uid"] == uid
 
 
+def test_users_whose_names_differ_by_a_dot_are_told_apart(inside: Run, machine: Sandbox) -> None:
+    for name, uid in (("axb", 7001), ("a.b", 7002)):
+        machine.run(f"echo '{name}:x:{uid}:{uid}::/home/{name}:/bin/sh' >> /etc/passwd")
+        machine.run(f"echo '{name}:hash of {name}:19000:0:99999:7:::' >> /etc/shadow")
+        machine.run(f"echo '{name}:x:{uid}:' >> /etc/group")
+    users = inside.fact(Users)
+    for name, uid in (("axb", 7001), ("a.b", 7002)):
+        assert (users[name]["uid"], users[name]["group"], users[name]["password"]) == (uid, name, f"hash of {name}")
+
+
 def test_a_home_made_by_useradd_has_what_new_users_get(inside: Run, machine: Sandbox) -> None:
     machine.run("echo hello > /etc/skel/greeting")
     changes_once(inside, server.user, user=USER, create_home=True)

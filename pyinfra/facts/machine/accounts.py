@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -52,19 +53,74 @@ def _parse_login_time(text: str) -> datetime:
     raise ValueError(f"not a time of lastlog: {text}")
 
 
-def parse_users(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Users by name, from the lines that :data:`USERS_COMMAND` prints."""
-    users: dict[str, dict[str, Any]] = {}
+@dataclass
+class _Turn:
+    """What :data:`USERS_COMMAND` prints of one user.
+
+    Args:
+        entries: the lines of the passwd file that begin with something that the name matches as a regular expression:
+            of ``a.b`` that of ``axb`` too
+        groups: the user's primary group, and all groups
+        lastlog: the last log-in
+        passwords: the hashes of all those users
+    """
+
+    entries: list[list[str]]
+    groups: tuple[str, str]
+    lastlog: str
+    passwords: list[str]
+
+    @property
+    def entry(self) -> list[str]:
+        """The entry of the user: the name that all the others match."""
+        if len(self.entries) == 1:
+            return self.entries[0]
+        names = [entry[0] for entry in self.entries]
+        matching = (entry for entry in self.entries if all(re.fullmatch(_as_pattern(entry[0]), name) for name in names))
+        return next(matching, self.entries[-1])
+
+
+def _as_pattern(name: str) -> str:
+    """A user's name as the regular expression that ``grep`` takes it for, in which only dots mean something."""
+    return re.escape(name).replace(r"\.", ".")
+
+
+def _split_turns(lines: Iterable[str]) -> list[_Turn]:
+    """What is printed of each user, in the order of the passwd file."""
+    turns: list[_Turn] = []
+    others: list[list[str]] = []
+    is_open = False
     for line in lines:
         parts = line.rsplit("|", 4)
-        if len(parts) != 5:
-            continue
-        entry, group, all_groups, lastlog, password = parts
-        fields = entry.split(":")
-        if len(fields) < 7:
-            continue
-        name, _, uid, gid, comment, home, shell = fields[:7]
-        login = LOGIN_TIME.search(lastlog)
+        entry = parts[0].split(":")
+        if len(entry) >= 7 and len(parts) == 5:
+            turns.append(_Turn([*others, entry], (parts[1], parts[2]), parts[3], [parts[4]]))
+            others, is_open = [], True
+        elif len(entry) >= 7:
+            others.append(entry)
+            is_open = False
+        elif is_open:
+            turns[-1].passwords.append(line)
+    return turns
+
+
+def parse_users(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Users by name, from the lines that :data:`USERS_COMMAND` prints."""
+    turns = _split_turns(lines)
+    passwords: dict[str, str] = {}
+    # Those whose names match no other tell which of several hashes are not a user's own
+    for turn in sorted(turns, key=lambda turn: len(turn.entries)):
+        left = list(turn.passwords)
+        for name in (entry[0] for entry in turn.entries):
+            if passwords.get(name) in left:
+                left.remove(passwords[name])
+        passwords[turn.entry[0]] = left[0] if left else ""
+
+    users: dict[str, dict[str, Any]] = {}
+    for turn in turns:
+        name, _, uid, gid, comment, home, shell = turn.entry[:7]
+        group, all_groups = turn.groups
+        login = LOGIN_TIME.search(turn.lastlog)
         users[name] = {
             "home": home or None,
             "comment": comment or None,
@@ -75,7 +131,7 @@ def parse_users(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
             "gid": int(gid),
             "lastlog": login.group() if login else None,
             "login_time": _parse_login_time(login.group()) if login else None,
-            "password": password,
+            "password": passwords[name],
         }
     return users
 

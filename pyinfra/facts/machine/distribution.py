@@ -59,13 +59,18 @@ def split_release_files(lines: Iterable[str]) -> dict[str, list[str]]:
     """The lines of each release file by its path."""
     files: dict[str, list[str]] = {}
     path = None
-    for line in lines:
-        if path is None and RELEASE_PATH.match(line):
-            path = line
-            files[path] = []
-        elif line == "---":
+    lines = list(lines)
+    for line, following in zip(lines, [*lines[1:], None], strict=True):
+        if path is None:
+            if RELEASE_PATH.match(line):
+                path = line
+                files[path] = []
+        elif line.endswith("---") and (following is None or RELEASE_PATH.match(following)):
+            # A file without a newline at its end has its last line before the dashes
+            rest = line.removesuffix("---")
+            files[path] += [rest] if rest else []
             path = None
-        elif path is not None:
+        else:
             files[path].append(line)
     return files
 

@@ -25,7 +25,7 @@ class ProcessDict(TypedDict):
 
 
 PROCESS = re.compile(
-    r"\s*(?P<pid>\d+)\s+(?P<user>\S+)\s+(?P<state>\S+)\s+(?P<cpu>[\d.]+)\s+(?P<mem>[\d.]+)\s(?P<names>.*)"
+    r"\s*(?P<pid>\d+)\s+(?P<user>\S+)\s+(?P<state>\S+)\s+(?P<cpu>[\d.,]+)\s+(?P<mem>[\d.,]+)\s(?P<names>.*)"
 )
 BUSYBOX_PROCESS = re.compile(r"\s*(?P<pid>\d+)\s+(?P<user>\S+)\s+\S+\s+(?P<state>\S.?.?.?)\s+(?P<args>\S.*)")
 # Linux keeps 15 characters of a name, blanks among them
@@ -101,8 +101,9 @@ def parse_processes(lines: list[str]) -> dict[int, ProcessDict]:
         processes[int(match["pid"])] = {
             "user": match["user"],
             "state": match["state"],
-            "cpu_percent": float(match["cpu"]),
-            "mem_percent": float(match["mem"]),
+            # LC_ALL, if it is set, has more say than the LANG of the command
+            "cpu_percent": float(match["cpu"].replace(",", ".")),
+            "mem_percent": float(match["mem"].replace(",", ".")),
             "command": command,
             "args": args,
         }

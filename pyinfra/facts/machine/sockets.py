@@ -1,4 +1,4 @@
-"""Listening sockets, as ``ss``, ``netstat`` and ``sockstat`` list them."""
+"""Listening sockets, as ``ss``, ``netstat``, ``sockstat`` and ``lsof`` list them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from .basics import Kernel, Which
 SS_PROCESS = re.compile(r'users:\(\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 # 2316/sshd, of which netstat cuts titles such as "sshd: [listener] …" where the column ends
 NETSTAT_PROCESS = re.compile(r"\s(?P<pid>\d+)/(?P<name>[^\s:]+)")
+# A blank and others in the name of a process, by lsof
+LSOF_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,18 @@ def _parse_sockstat_line(words: list[str]) -> Listener | None:
     return Listener(words[4], words[5], words[1], int(words[2]))
 
 
+def _parse_lsof_line(words: list[str]) -> Listener | None:
+    # COMMAND PID USER FD TYPE DEVICE SIZE/OFF NODE NAME; sockets that wait for one other end have both in their name
+    if "->" in words[8]:
+        return None
+    name = LSOF_ESCAPE.sub(lambda found: chr(int(found[1], 16)), words[0])
+    return Listener(words[7].lower(), words[8], name, int(words[1]))
+
+
 def _parse_line(line: str) -> Listener | None:
     words = line.split()
+    if len(words) > 8 and words[4].startswith("IPv") and words[7] in ("TCP", "UDP"):
+        return _parse_lsof_line(words)
     is_netstat = bool(words) and words[0].startswith(("tcp", "udp")) and len(words) > 3 and words[1].isdigit()
     is_ss = "LISTEN" in words[:2] or "UNCONN" in words[:2]
     if not (is_netstat or is_ss):
@@ -63,8 +75,13 @@ def _parse_line(line: str) -> Listener | None:
     return Listener(protocol, words[column], match["name"] if match else None, int(match["pid"]) if match else None)
 
 
+def get_lsof_command(sockets: str) -> str:
+    """The command that lists sockets on macOS, whose netstat names no processes."""
+    return f"lsof +c 0 -nP {sockets} 2>/dev/null || true"
+
+
 def parse_listeners(lines: Iterable[str]) -> Iterator[Listener]:
-    """What listens, by the output of any of the three programs; headings and other lines are passed over."""
+    """What listens, by the output of any of the programs; headings and other lines are passed over."""
     return filter(None, map(_parse_line, lines))
 
 
@@ -102,6 +119,8 @@ class Port(FactBase["tuple[str, int] | tuple[None, None]"]):
         number = int(port)
         if host.get_fact(Kernel) == "FreeBSD":
             return f"sockstat -l -p {number} -P {protocol}"
+        if host.get_fact(Kernel) == "Darwin":
+            return get_lsof_command(f"-iTCP:{number} -sTCP:LISTEN" if protocol == "tcp" else f"-iUDP:{number}")
         letter = protocol[0]
         if host.get_fact(Which, command="ss"):
             return f"ss -lp{letter}n | grep ':{number} ' || true"
@@ -127,6 +146,8 @@ class Ports(FactBase["list[dict[str, Any]]"]):
     def command(self) -> str:
         if host.get_fact(Kernel) == "FreeBSD":
             return "sockstat -l"
+        if host.get_fact(Kernel) == "Darwin":
+            return get_lsof_command("-iTCP -sTCP:LISTEN -iUDP")
         if host.get_fact(Which, command="ss"):
             return "ss -lpuntn || true"
         return "netstat -tulnp 2>/dev/null || true"

@@ -30,7 +30,7 @@ STAT_COMMANDS = (
 )
 
 _STAT_LINE = re.compile(
-    r"user=(?P<user>.*) group=(?P<group>.*) mode=(?P<kind>\S)(?P<permissions>[-rwxsStTl]{9})\S* "
+    r"user=(?P<user>.*?) group=(?P<group>.*?) mode=(?P<kind>\S)(?P<permissions>[-rwxsStTl]{9})\S* "
     r"atime=(?P<atime>-?\d*) mtime=(?P<mtime>-?\d*) ctime=(?P<ctime>-?\d*) size=(?P<size>\d*) (?P<names>.*)"
 )
 # Devices have two numbers in place of a size; a group's name may hold spaces
@@ -63,7 +63,10 @@ def _mode_digits(permissions: str) -> int:
 def _time(seconds: str) -> datetime | None:
     if not seconds or seconds == "-":
         return None
-    return datetime.fromtimestamp(int(seconds), timezone.utc).replace(tzinfo=None)
+    try:
+        return datetime.fromtimestamp(int(seconds), timezone.utc).replace(tzinfo=None)
+    except (ValueError, OverflowError, OSError):  # files may be from later years than there are here
+        return None
 
 
 def _listed_time(found: re.Match[str]) -> datetime | None:
