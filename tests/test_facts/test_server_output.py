@@ -277,6 +277,7 @@ Other release 3.1
     }
     found = server.LinuxDistribution().process(output)
     assert (found["name"], found["major"]) == ("Debian", 12)
+    assert split_release_files([]) == {}
 
 
 def test_the_ports_of_lsof_are_those_that_are_listened_on() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
+from itertools import zip_longest
 
 from typing_extensions import TypedDict, override
 
@@ -60,7 +61,7 @@ def split_release_files(lines: Iterable[str]) -> dict[str, list[str]]:
     files: dict[str, list[str]] = {}
     path = None
     lines = list(lines)
-    for line, following in zip(lines, [*lines[1:], None], strict=True):
+    for line, following in zip_longest(lines, lines[1:]):
         if path is None:
             if RELEASE_PATH.match(line):
                 path = line

@@ -75,9 +75,13 @@ def _parse_line(line: str) -> Listener | None:
     return Listener(protocol, words[column], match["name"] if match else None, int(match["pid"]) if match else None)
 
 
-def get_lsof_command(sockets: str) -> str:
-    """The command that lists sockets on macOS, whose netstat names no processes."""
-    return f"lsof +c 0 -nP {sockets} 2>/dev/null || true"
+def get_lsof_command(*sockets: str) -> str:
+    """The command that lists sockets on macOS, whose netstat names no processes.
+
+    Args:
+        sockets: the options for each kind; together, those of one would leave out all of the other
+    """
+    return f"{{ {' '.join(f'lsof +c 0 -nP {options};' for options in sockets)} }} 2>/dev/null || true"
 
 
 def parse_listeners(lines: Iterable[str]) -> Iterator[Listener]:
@@ -147,7 +151,7 @@ class Ports(FactBase["list[dict[str, Any]]"]):
         if host.get_fact(Kernel) == "FreeBSD":
             return "sockstat -l"
         if host.get_fact(Kernel) == "Darwin":
-            return get_lsof_command("-iTCP -sTCP:LISTEN -iUDP")
+            return get_lsof_command("-iTCP -sTCP:LISTEN", "-iUDP")
         if host.get_fact(Which, command="ss"):
             return "ss -lpuntn || true"
         return "netstat -tulnp 2>/dev/null || true"
