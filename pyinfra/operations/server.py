@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from io import StringIO
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias, Union
 
 from pyinfra import host
 from pyinfra.api import OperationError, OperationTypeError, QuoteString, StringCommand, operation
@@ -43,6 +44,8 @@ __all__ = [
     "wait",
 ]
 
+_PublicKey: TypeAlias = Union[str, "os.PathLike[str]"]
+
 
 @operation(is_idempotent=False)
 def shell(commands: str | list[str]) -> Generator[Any, None, None]:
@@ -58,19 +61,27 @@ def shell(commands: str | list[str]) -> Generator[Any, None, None]:
     yield from reveal([commands] if isinstance(commands, (str, StringCommand, HiddenValue)) else commands)
 
 
-def _read_public_keys(public_keys: str | list[str]) -> list[str]:
+def _read_public_keys(public_keys: _PublicKey | Iterable[_PublicKey]) -> list[str]:
     """Public keys, a line each, of which some may be given by the names of local files."""
-    keys = []
-    for key in [public_keys] if isinstance(public_keys, str) else public_keys:
+    keys: list[str] = []
+    for key in [public_keys] if isinstance(public_keys, (str, os.PathLike)) else public_keys:
         path = os.path.expanduser(key)
         if os.path.isfile(path):
-            with open(path) as file:
-                keys += [line for line in map(str.strip, file.read().splitlines()) if line and line[0] != "#"]
-        elif key.endswith(".pub") and len(key.split()) == 1:
-            raise OperationError(f"There is no file {key} to read a public key from")
+            keys += _keys_in_file(path)
+        elif isinstance(key, os.PathLike) or (key.endswith(".pub") and len(key.split()) == 1):
+            raise OperationError(f"There is no file {os.fspath(key)} to read a public key from")
         else:
             keys.append(key.strip())
     return keys
+
+
+def _keys_in_file(path: str) -> list[str]:
+    """The public keys in a local file, which may have comments too."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise OperationError(f"{path} is no file of public keys: it is no text in UTF-8 ({error.reason})") from None
+    return [line for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]
 
 
 def _append_key(path: str, key: str) -> StringCommand:

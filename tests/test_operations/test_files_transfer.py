@@ -280,6 +280,15 @@ def test_a_wrong_template_says_where(run: Run, local: Path, remote: Path, text: 
     assert list(remote.iterdir()) == []
 
 
+@pytest.mark.parametrize("dest", ["{}", "{}/new/"])
+def test_a_template_has_no_name_of_its_own_in_a_folder(run: Run, local: Path, remote: Path, dest: str) -> None:
+    (local / "it.j2").touch()
+    with pytest.raises(OperationTypeError, match="When `src` is a template, `dest` must be a full file path"):
+        run.op(files.template, src="it.j2", dest=dest.format(remote))
+    with pytest.raises(OperationTypeError, match="When `src` is a file-like object, `dest` must be"):
+        run.op(files.template, src=io.StringIO(), dest=dest.format(remote))
+
+
 def tree(folder: Path) -> dict[str, str]:
     """All that is in a folder: what links point to, and what is in files."""
     found = {}

@@ -174,6 +174,23 @@ def test_a_key_file_that_is_not_there_is_an_error_that_names_it(inside: Run) -> 
         add_op(inside.state, server.user_authorized_keys, user="root", public_keys="keys/nobody.pub")
 
 
+def test_a_key_file_may_be_a_path_object(inside: Run, tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("ssh-rsa AAAA1 one\n")
+    (tmp_path / "two.pub").write_text("ssh-rsa AAAA2 two\n")
+    inside.op(server.user, user=USER)
+    changes_once(inside, server.user_authorized_keys, user=USER, public_keys=tmp_path / "one")
+    changes_once(inside, server.user_authorized_keys, user=USER, public_keys=[tmp_path / "two.pub"])
+    assert inside.fact(AuthorizedKeys, user=USER) == ["ssh-rsa AAAA1 one", "ssh-rsa AAAA2 two"]
+    with pytest.raises(OperationError, match=f"There is no file {tmp_path}/three"):
+        add_op(inside.state, server.user_authorized_keys, user=USER, public_keys=tmp_path / "three")
+
+
+def test_a_key_file_that_is_no_utf_8_is_an_error_that_names_it(inside: Run, tmp_path: Path) -> None:
+    (tmp_path / "k.pub").write_bytes(b"ssh-rsa AAAA1 caf\xe9\n")
+    with pytest.raises(OperationError, match=rf"{tmp_path}/k\.pub is no file of public keys: it is no text in UTF-8"):
+        add_op(inside.state, server.user_authorized_keys, user="root", public_keys=str(tmp_path / "k.pub"))
+
+
 def test_only_what_differs_of_a_user_is_a_change() -> None:
     existing = {"home": "/h", "shell": "/bin/sh", "group": "g", "groups": ["a"], "comment": None, "password": "x"}
     same = Account("u", home="/h", shell="/bin/sh", group="g", groups=("a", "g"), comment="", password="x")

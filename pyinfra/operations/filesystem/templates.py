@@ -38,7 +38,7 @@ def template(
 
     Args:
         src: the local template, or a file object
-        dest: the file on the host
+        dest: the file on the host, which has no name of its own in a folder
         user, group, mode: its owner and mode
         create_remote_dir: make the folder for it, with the same owner
         jinja_env_kwargs: settings of :class:`jinja2.Environment`
@@ -56,7 +56,16 @@ def template(
     content, secrets = _render(source, jinja_env_kwargs, data)
     secrets = [*secrets, *data.values()]
     yield from report_no_change(
-        put_file(StringIO(content), dest, user, group, mode, create_remote_dir, secrets=secrets)
+        put_file(
+            StringIO(content),
+            dest,
+            user,
+            group,
+            mode,
+            create_remote_dir,
+            secrets=secrets,
+            nameless="a template" if isinstance(source, str) else "a file-like object",
+        )
     )
 
 

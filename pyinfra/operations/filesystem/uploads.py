@@ -134,19 +134,22 @@ class _Times:
             yield _Touch(path, name[0], time)
 
 
-def _destination(dest: str, name: str | None) -> tuple[str, Any]:
+def _destination(dest: str, name: str | None, nameless: str) -> tuple[str, Any]:
     """Where an upload will end up, and the ``File`` fact of that: in a folder, it keeps its name.
 
     Through a symbolic link, that is the link's target. Devices and pipes can be written to, and have no content.
+
+    Args:
+        dest: where to
+        name: the file's name, if it has one
+        nameless: what it is if it has none
     """
     in_folder = dest.endswith("/")
     dest = remote_path(dest, "dest")
     status = None if in_folder else host.get_fact(File, path=dest)
     if in_folder or (status is False and is_directory(dest)):
         if name is None:
-            raise OperationTypeError(
-                "When `src` is a file-like object, `dest` must be a full file path, not a directory"
-            )
+            raise OperationTypeError(f"When `src` is {nameless}, `dest` must be a full file path, not a directory")
         dest = unix_path_join(dest, name)
         status = host.get_fact(File, path=dest)
     if status is False:
@@ -175,14 +178,16 @@ def put_file(
     atime: TimeArgument = None,
     mtime: TimeArgument = None,
     secrets: Iterable[Any] = (),
+    nameless: str = "a file-like object",
 ) -> Steps:
     """Have a file on the host with the content of a local one.
 
-    The arguments are those of :func:`put`, but for these two.
+    The arguments are those of :func:`put`, but for these.
 
     Args:
         source: a path as it is, or a file object
         secrets: values in it that are not to be shown
+        nameless: what a file object stands for
     """
     local = source if isinstance(source, str) else None
     is_there = local is not None and os.path.isfile(local)
@@ -198,7 +203,7 @@ def put_file(
     if not isinstance(dest, (str, os.PathLike)):
         raise OperationTypeError("`dest` must be a string or `os.PathLike` object")
 
-    dest, status = _destination(os.fspath(dest), None if local is None else os.path.basename(local))
+    dest, status = _destination(os.fspath(dest), None if local is None else os.path.basename(local), nameless)
     times = _Times(source, atime, mtime)
     if create_remote_dir and not status:
         yield from ensure_parent(dest, user, group)

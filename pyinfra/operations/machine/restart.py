@@ -173,7 +173,7 @@ def wait(port: int) -> Generator[str, None, None]:
     """Wait until something listens on a TCP port of the machine; needs ``netstat`` there.
 
     Args:
-        port: its number
+        port: its number; one that begins with it will do too, as 8080 for 80
 
     ``_timeout`` limits the wait.
 
