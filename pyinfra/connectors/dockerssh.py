@@ -132,7 +132,7 @@ def _logged_in(state: State, host: Host) -> SSHConnector:
 
 
 # By the servers and the ways to log in to them
-_logins: WeakKeyDictionary[State, dict[Target, _Login]] = WeakKeyDictionary()
+_logins: WeakKeyDictionary[State, dict[tuple[Target, int, int], _Login]] = WeakKeyDictionary()
 
 
 class DockerSSHData(SessionData):
@@ -237,9 +237,11 @@ class DockerSSHConnector(DockerConnector):
         if self._login is None:
             logins = _logins.setdefault(self.state, {})
             target = self._ssh.target()
-            login = logins.get(target)
+            # Targets that are equal may still have keys and sockets of their own
+            key = (target, id(target.pkey), id(target.sock))
+            login = logins.get(key)
             if login is None or login.failure is not None:
-                login = logins[target] = _Login(self.state)
+                login = logins[key] = _Login(self.state)
             login.enter(self.host)
             self._login = login
         try:
