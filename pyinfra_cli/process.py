@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
 import pyinfra
@@ -43,8 +43,7 @@ def process_set_up(options: Options, terminal: Terminal) -> Iterator[None]:
     level = logging.DEBUG if options.debug or options.debug_all else logging.INFO
     setup_logging(level, logging.DEBUG if options.debug_all else None, terminal)
     try:
-        # With --json, standard output is for that alone: what the user's files print is for people
-        with redirect_stdout(sys.stderr) if options.json else nullcontext():
+        with _output_kept(terminal) if options.json else nullcontext():
             yield
     finally:
         remove_logging()
@@ -57,6 +56,21 @@ def process_set_up(options: Options, terminal: Terminal) -> Iterator[None]:
         pyinfra.is_cli = False
         with suppress(ValueError):
             sys.path.remove(here)
+
+
+@contextmanager
+def _output_kept(terminal: Terminal) -> Iterator[None]:
+    """Standard output for ``terminal.output`` alone: what the user's files and their programs print is for people."""
+    output, error = terminal.output, terminal.stream
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(sys.stderr))
+        # Others, of who calls the command line from a program, are no files that programs inherit
+        if (output, error) == (sys.__stdout__, sys.__stderr__):
+            kept = os.dup(output.fileno())
+            terminal.output = stack.enter_context(os.fdopen(kept, "w", encoding=output.encoding))
+            stack.callback(os.dup2, kept, output.fileno())
+            os.dup2(error.fileno(), output.fileno())
+        yield
 
 
 def _silent(*_args: Any, **_kwargs: Any) -> None:
