@@ -55,13 +55,13 @@ class ConnectorArguments(TypedDict, total=False):
     _sudo: bool
     _sudo_user: str
     _use_sudo_login: bool
-    _sudo_password: str
+    _sudo_password: Union[str, HiddenValue]
     _preserve_sudo_env: bool
     _su_user: str
     _use_su_login: bool
     _preserve_su_env: bool
     _su_shell: str
-    _su_password: str
+    _su_password: Union[str, HiddenValue]
     _doas: bool
     _doas_user: str
     _dzdo: bool

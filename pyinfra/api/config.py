@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, MutableMapping
+from copy import copy
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import metadata
@@ -88,7 +89,8 @@ _CLASSES = {name: _classes(annotation) for name, annotation in get_type_hints(Co
 def _check_value(key: str, value: Any) -> None:
     """Raise :class:`PyinfraError` unless a setting may have this value, which may be a password: it is not shown."""
     classes: Any = _CLASSES[key]
-    if not isinstance(value, classes):
+    # Text is an iterable of text, but nobody means that by it
+    if not isinstance(value, classes) or (isinstance(value, str) and str not in classes):
         should_be = ConfigDefaults.__annotations__[key]
         raise PyinfraError(f"Invalid setting `{key}`: should be {should_be}, not {type(value).__name__}")
     if key in _LIMITS and value is not None:
@@ -148,7 +150,7 @@ def check_require_packages(requirements_config: str | Iterable[str]) -> None:
     for line in _requirement_lines(requirements_config):
         try:
             requirement = Requirement(line)
-        except InvalidRequirement as error:
+        except (InvalidRequirement, TypeError) as error:
             raise PyinfraError(f"REQUIRE_PACKAGES has no valid requirement: {line!r}") from error
         if requirement.marker and not requirement.marker.evaluate():
             continue
@@ -166,6 +168,11 @@ _CHECKS = {
     "REQUIRE_PYINFRA_VERSION": check_pyinfra_version,
     "REQUIRE_PACKAGES": check_require_packages,
 }
+
+
+def _own(value: Any) -> Any:
+    """A setting that can be changed in its place without those changing that had the same value."""
+    return copy(value) if isinstance(value, (dict, list, set)) else value
 
 
 class Config(ConfigDefaults):
@@ -198,11 +205,11 @@ class Config(ConfigDefaults):
 
     def get_current_state(self) -> list[tuple[str, Any]]:
         """All settings as pairs, for :meth:`set_current_state`."""
-        return [(key, value) for key, value in self.__dict__.items() if key.isupper()]
+        return [(key, _own(value)) for key, value in self.__dict__.items() if key.isupper()]
 
     def set_current_state(self, config_state: Iterable[tuple[str, Any]]) -> None:
         """Take all settings from pairs that :meth:`get_current_state` gave; settings that came later are gone."""
-        values = dict(config_state)
+        values = {key: _own(value) for key, value in config_state}
         for key in [key for key in self.__dict__ if key.isupper() and key not in values]:
             del self.__dict__[key]
         self.__dict__.update(values)
@@ -220,8 +227,7 @@ class Config(ConfigDefaults):
     def copy(self) -> Config:
         """A configuration of the same settings that changes on its own."""
         other = Config()
-        other.__dict__.update(self.__dict__)
-        other.__dict__["ENV"] = dict(self.ENV)
+        other.__dict__.update({key: _own(value) for key, value in self.__dict__.items()})
         return other
 
     def command_environment(self) -> dict[str, Any]:

@@ -77,7 +77,10 @@ class FactBase(Generic[T]):
                 raise TypeError(f"Fact {cls.name}: parameters of command() are global arguments: {', '.join(clashes)}")
 
     def requires_command(self, *args: Any, **kwargs: Any) -> str | None:
-        """The program that the host must have, or the value is :meth:`default`; gets the fact's arguments."""
+        """The program that the host must have, or the value is :meth:`default`.
+
+        Gets the fact's arguments, as far as it has parameters of their names.
+        """
         return None
 
     def check_preconditions(self, state: State, host: Host) -> str | None:
@@ -135,6 +138,15 @@ def find_fact(name: str) -> type[Any]:
         except (ModuleNotFoundError, AttributeError):
             continue
     raise FactError(f"No such fact: {name}")
+
+
+def _fact_class(fact: Any) -> type[Any]:
+    """The class of a fact that is given by itself or by its name."""
+    if isinstance(fact, str):
+        return find_fact(fact)
+    if isinstance(fact, type) and issubclass(fact, (FactBase, ShortFactBase)):
+        return fact
+    raise FactTypeError(f"A fact is a class such as server.Home, or the name of one, not {fact!r}")
 
 
 def _fact_arguments(host: Host, given: Mapping[str, Any]) -> tuple[Arguments, bool]:
@@ -198,8 +210,7 @@ def get_fact(
         FactError: the command failed, its output made no sense, or the host lacks what the fact needs
         ConnectError: the connection broke
     """
-    if isinstance(cls, str):
-        cls = find_fact(cls)
+    cls = _fact_class(cls)
     if issubclass(cls, ShortFactBase):
         return cls().process_data(get_fact(state, host, cls.fact, args, kwargs))
 
@@ -278,8 +289,7 @@ def get_facts(
         FactTypeError, FactValueError, ArgumentTypeError: the arguments are wrong
         PyinfraError: no host is left, or too many failed
     """
-    if isinstance(cls, str):
-        cls = find_fact(cls)
+    cls = _fact_class(cls)
     hosts = state.inventory.get_active_hosts() if ensure_hosts is None else list(ensure_hosts)
     failed = []
     values = {}

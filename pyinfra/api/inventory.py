@@ -34,8 +34,8 @@ def _group(value: Any) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, Any]
     data: dict[str, Any] = {}
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Mapping):
         value, data = value[0], dict(value[1])
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise InventoryError(f"A group is a list of hosts or a (hosts, data) tuple, got {value!r}")
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise InventoryError(f"A group is a list of hosts or a (hosts, data) tuple, got {masked(value)!r}")
     return [_entry(item) for item in value], data
 
 

@@ -62,14 +62,16 @@ class Bound(dict[str, Any]):
 class Form:
     """How a fact's command is called, worked out once per class."""
 
-    __slots__ = ("defaults", "name", "signature")
+    __slots__ = ("defaults", "name", "names_of_program", "signature")
 
     def __init__(self, cls: type[FactBase[Any]]) -> None:
         self.name = cls.name
+        if not hasattr(cls, "command"):
+            raise FactError(f"Fact {cls.name} has no `command`: it is a base class of facts, or yet to be written")
         self.signature = inspect.Signature()
         if callable(cls.command):
             self.signature = inspect.signature(cls.command)
-            if not isinstance(inspect.getattr_static(cls, "command"), staticmethod):
+            if not isinstance(inspect.getattr_static(cls, "command"), (staticmethod, classmethod)):
                 own = list(self.signature.parameters.values())[1:]
                 self.signature = self.signature.replace(parameters=own)
         parameters = self.signature.parameters.values()
@@ -77,6 +79,11 @@ class Form:
         self.defaults: dict[str, Any] | None = None
         if all(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters):
             self.defaults = {parameter.name: parameter.default for parameter in parameters}
+        taken = inspect.signature(cls.requires_command).parameters.values()
+        # The arguments that requires_command takes, if that may be fewer than all
+        self.names_of_program: frozenset[str] | None = None
+        if self.defaults is not None and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
+            self.names_of_program = frozenset(parameter.name for parameter in taken)
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Bound:
         """The fact's arguments."""
@@ -102,6 +109,14 @@ class Form:
             return function(**bound)
         values = inspect.BoundArguments(self.signature, bound)
         return function(*values.args, **values.kwargs)
+
+    def program(self, fact: FactBase[Any], bound: dict[str, Any]) -> str | None:
+        """The program that a fact needs; ``requires_command`` need not take all of the fact's arguments."""
+        if self.names_of_program is not None:
+            bound = {name: value for name, value in bound.items() if name in self.names_of_program}
+            return fact.requires_command(**bound)
+        found: str | None = self.call(fact.requires_command, bound)
+        return found
 
 
 _forms: dict[type[FactBase[Any]], Form] = {}
@@ -137,21 +152,21 @@ class Reading:
         self.ignore_errors = ignore_errors
         self.errored = False
 
-    def call(self, function: Callable[..., Any]) -> Any:
-        """Call one of the fact's methods that take the fact's arguments."""
-        return form_of(type(self.fact)).call(function, self.bound)
+    def program(self) -> str | None:
+        """The program that the host must have."""
+        return form_of(type(self.fact)).program(self.fact, self.bound)
 
     def command(self) -> StringCommand:
         """The command to run, which says so where the program that the fact needs is missing."""
         fact = self.fact
         # Facts that build on others read them from `host`, which may be another one where this was asked for
         with ctx_host.use(self.host):
-            command = self.call(fact.command) if callable(fact.command) else fact.command
+            command = form_of(type(fact)).call(fact.command, self.bound) if callable(fact.command) else fact.command
         if not isinstance(command, StringCommand):
             command = StringCommand(command)
         if command.connector_arguments:
             self.arguments = {**self.arguments, **command.connector_arguments}
-        program = self.call(fact.requires_command)
+        program = self.program()
         if program:
             command = StringCommand(
                 "if command -v",
@@ -189,8 +204,7 @@ class Reading:
         if unclear is not None:
             return self.failed(output, unclear), False
         if not is_real and self.state.is_executing:
-            program = self.call(self.fact.requires_command)
-            message = f"Fact {self.fact.name} needs `{program}`, which the host lacks: its default stands for it"
+            message = f"Fact {self.fact.name} needs `{self.program()}`, which the host lacks: its default stands for it"
             self.state.trigger_callbacks("host_warning", self.host, message)
         return value, is_real
 

@@ -295,3 +295,13 @@ def test_temporary_names_are_in_the_folder_of_the_argument_the_configuration_or_
     configured = Engine(TEMP_DIR="/configured").host()
     assert configured.get_temp_filename("key", hash_filename=False) == "/configured/pyinfra-key"
     assert (configured.get_temp_dir_config(), engine.host().get_temp_dir_config()) == ("/configured", "/tmp")
+
+
+@pytest.mark.parametrize("name", ["_sudo_password", "_su_password"])
+def test_a_password_may_be_hidden_wherever_it_is_given(name: str) -> None:
+    secret = HiddenValue("hush")
+    engine = Engine(data={"one": {name: secret}})
+    engine.add(commands, "x")
+    engine.add(commands, "y", **{name: secret})
+    engine.run()
+    assert [arguments[name] for _, arguments in engine.connector().calls] == [secret, secret]

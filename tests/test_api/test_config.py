@@ -214,3 +214,26 @@ def test_variables_are_inherited_by_name_and_then_set(monkeypatch: pytest.Monkey
     monkeypatch.delenv("NOT_HERE", raising=False)
     config = Config(INHERIT_ENV=["HERE", "NOT_HERE"], ENV={"OWN": "1"})
     assert config.command_environment() == {"HERE": "inherited", "OWN": "1"}
+
+
+def test_text_is_no_list_of_names() -> None:
+    with pytest.raises(PyinfraError, match=r"Invalid setting `INHERIT_ENV`: should be Iterable\[str\], not str"):
+        Config(INHERIT_ENV="PATH")
+
+
+def test_a_requirement_that_is_no_text_is_told() -> None:
+    with pytest.raises(PyinfraError, match="REQUIRE_PACKAGES has no valid requirement: 5"):
+        Config(REQUIRE_PACKAGES=[5])
+
+
+def test_settings_that_are_changed_in_their_place_end_with_the_deploy_file_too() -> None:
+    config = Config(ENV={"A": "1"}, INHERIT_ENV=["PATH"])
+    config.lock_current_state()
+    for _ in range(2):
+        config.ENV["B"] = "2"
+        config.INHERIT_ENV.append("HOME")  # type: ignore[attr-defined]
+        copied = config.copy()
+        copied.INHERIT_ENV.append("LANG")  # type: ignore[attr-defined]
+        assert config.INHERIT_ENV == ["PATH", "HOME"]
+        config.reset_locked_state()
+        assert (config.ENV, config.INHERIT_ENV) == ({"A": "1"}, ["PATH"])

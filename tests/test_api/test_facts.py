@@ -19,6 +19,7 @@ from pyinfra.api import (
     operation,
 )
 from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.facts import get_facts
 
 from ..support.engine import Cat, Engine, Failed, Number, commands, executing
 
@@ -392,3 +393,49 @@ def test_commands_may_name_a_temporary_file() -> None:
     engine.add(commands, name, _temp_dir="/elsewhere")
     assert one.get_temp_filename("key", hash_filename=False, temp_directory="/x") == "/x/pyinfra-key"
     assert one.get_temp_filename() != one.get_temp_filename()
+
+
+class Unwritten(FactBase[str]):
+    """A fact without a command."""
+
+
+class OfClass(FactBase[str]):
+    """A fact whose command is a method of its class."""
+
+    @classmethod
+    def command(cls, path: str) -> str:
+        return f"cat {cls.__name__} {path}"
+
+
+class NeedsLess(FactBase[str]):
+    """A fact that needs a program that one of its arguments names."""
+
+    def command(self, program: str, words: str = "--help") -> str:
+        return f"{program} {words}"
+
+    def requires_command(self, program: str) -> str:  # type: ignore[override]
+        return program
+
+
+@pytest.mark.parametrize("wrong", [5, str, None, Unwritten()])
+def test_what_is_no_fact_is_told(wrong: Any) -> None:
+    engine = Engine()
+    with pytest.raises(FactTypeError, match="A fact is a class such as"):
+        engine.host().get_fact(wrong)
+    with pytest.raises(FactTypeError, match="A fact is a class such as"):
+        get_facts(engine.state, wrong)
+
+
+def test_a_fact_without_a_command_is_told() -> None:
+    with pytest.raises(FactError, match="Unwritten has no `command`"):
+        Engine().host().get_fact(Unwritten)
+
+
+def test_a_command_may_be_a_class_method() -> None:
+    engine = Engine(script={"cat OfClass /f": "x"})
+    assert engine.host().get_fact(OfClass, "/f") == engine.host().get_fact(OfClass, path="/f") == "x"
+
+
+def test_what_names_the_program_need_not_take_all_arguments() -> None:
+    command = "if command -v prog >/dev/null 2>&1; then ( prog --help ); else echo '##PYINFRA_NOCMD##'; fi"
+    assert Engine(script={command: "x"}).host().get_fact(NeedsLess, "prog") == "x"

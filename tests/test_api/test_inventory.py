@@ -366,3 +366,11 @@ def test_an_item_that_is_none_is_shown_without_its_secrets(item: Any) -> None:
     with pytest.raises(InventoryError, match=r"items are names or \(name, data\) tuples, got .*\*\*\*") as raised:
         Inventory(([item], {}))
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("hosts", [{"a": {"x": 1, "password": "hush"}}, ({"a": {"x": 1, "password": "hush"}}, {})])
+def test_a_mapping_is_no_list_of_hosts(hosts: Any) -> None:
+    for make in (lambda: Inventory(hosts), lambda: Inventory((["a"], {}), group=hosts)):
+        with pytest.raises(InventoryError, match="A group is a list of hosts") as caught:
+            make()
+        assert "hush" not in str(caught.value)
