@@ -44,13 +44,21 @@ def refusal(data: dict[str, Any], **config: Any) -> str:
     return str(caught.value)
 
 
+def start_agent(path: Path) -> subprocess.Popen[bytes]:
+    """An agent that takes connections at its socket."""
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
+    with socket.socket(socket.AF_UNIX) as probe:
+        while probe.connect_ex(str(path)):
+            assert process.poll() is None
+            time.sleep(0.01)
+    return process
+
+
 @pytest.fixture
 def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An agent that holds no key yet; its socket is in the environment."""
     path = tmp_path / "agent"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
-    while not path.exists():
-        assert process.poll() is None
+    process = start_agent(path)
     monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
     yield path
     process.terminate()
@@ -131,9 +139,7 @@ def test_an_agent_that_has_ended_is_asked_again_once_there_is_another(
     monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
     data = ssh_data(sshd, ssh_user, ssh_key=None, ssh_allow_agent=True)
     for number in range(2):
-        process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
-        while not path.exists():
-            assert process.poll() is None
+        process = start_agent(path)
         add_to_agent(ssh_user.key)
         try:
             if number:
