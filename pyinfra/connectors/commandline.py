@@ -63,7 +63,7 @@ def sudo_words(user: str | None, login: bool, keep_env: bool, mode: Iterable[str
 
 
 class _LoginProof(QuoteString):
-    """A command line as a word that ``sudo -i`` hands on as it is, its special characters in octal."""
+    """A command line as a word that ``sudo -i`` and any log-in shell hand on as it is, special characters in octal."""
 
     def quote(self, text: str) -> str:
         """``text`` as the argument of ``sh -c``."""
@@ -83,6 +83,16 @@ def in_login(command: StringCommand) -> StringCommand:
     if text.isascii() and "$" not in text and "\n" not in text:
         return command
     return StringCommand("sh", "-c", _LoginProof(command))
+
+
+def for_log_in_shell(command: StringCommand) -> StringCommand:
+    """The command line of a program as one that csh and fish read as ``sh`` does.
+
+    csh minds a newline and ``!`` in any quotes, fish takes backslashes for its own in single ones.
+    """
+    if not re.search(r"[\n!\\]", command.get_raw_value()):
+        return command
+    return StringCommand("sh", "-c", _LoginProof(StringCommand("exec", command)))
 
 
 def doas_words(doas: bool, doas_user: str | None, dzdo: bool, dzdo_user: str | None) -> list[Any]:

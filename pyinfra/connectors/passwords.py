@@ -17,7 +17,7 @@ from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.output import paused
 
-from .commandline import doas_words, in_login, make_unix_command, su_words, sudo_words
+from .commandline import doas_words, for_log_in_shell, in_login, make_unix_command, su_words, sudo_words
 from .commandoutput import CommandOutput
 
 if TYPE_CHECKING:
@@ -113,6 +113,10 @@ def make_unix_command_for_host(
         raise TypeError(f"make_unix_command_for_host() got unexpected arguments: {', '.join(sorted(unknown))}")
     if arguments.get("_sudo") and not arguments.get("_sudo_password"):
         arguments["_sudo_password"] = host.connector_data.get(_PROMPTED_PASSWORD)
+    if arguments.get("_su_user") and arguments.get("_shell_executable", "sh"):
+        # su has it read by the user's log-in shell
+        command = for_log_in_shell(make_unix_command(command, **_only(arguments, _SURROUNDING_KEYS)))
+        arguments |= dict.fromkeys(_SURROUNDING_KEYS)
     sudo_password = arguments.get("_sudo") and arguments.get("_sudo_password")
     su_password = arguments.get("_su_user") and arguments.get("_su_password")
     login = arguments.get("_sudo") and arguments.get("_use_sudo_login")

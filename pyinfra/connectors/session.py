@@ -106,8 +106,8 @@ BOOT = (
     "case $_c in c*) exit $_s;; esac; done"
 )
 
-# In a terminal a line is cut at 4096 bytes: there the command is an argument. $1: the mark, $2: the command
-BOOT_IN_TERMINAL = 'test -t 0 || { echo "$1 0"; exit 1; }; echo "$1 $$"; eval " $2"'
+# In a terminal a line is cut at 4096 bytes: there the command is an argument. $1: the mark, $2: it, for printf %b
+BOOT_IN_TERMINAL = 'test -t 0 || { echo "$1 0"; exit 1; }; echo "$1 $$"; _t=$(printf %b "$2") || exit $?; eval " $_t"'
 
 # Around the command where sudo gives it a terminal of sudo's own. What is typed before that is prepared is lost, and
 # what is typed when the command ends makes sudo wait for more for ever (1.9.13): a mark says that the command begins,
@@ -1668,6 +1668,8 @@ class SessionConnector(BaseConnector):
             shell, quoted = shlex.join(shlex.split(shell)), shlex.quote(_raw(command))
             around = IN_SUDO_TERMINAL.format(mark=mark, shell=shell, command=quoted)
             line = self._command_line(StringCommand(around), {**arguments, "_shell_executable": "sh"}, False)
+        # What log-in shells that are csh or fish would not hand on as it is
+        line = re.sub(r"[\\\n!]", lambda found: f"\\0{ord(found[0]):03o}", line)
         pipe = self._start_program([*self.terminal_argv(), "-c", BOOT_IN_TERMINAL, "sh", mark, line], terminal=True)
         return session.run_program(pipe, reply, mark.encode(), True, in_sudo, write, None, seconds, killing)
 

@@ -57,10 +57,10 @@ def missing_programs() -> list[str]:
 
 
 @contextmanager
-def ordinary_user(sudo_rule: str = "") -> Iterator[OrdinaryUser]:
+def ordinary_user(sudo_rule: str = "", shell: str = "/bin/sh") -> Iterator[OrdinaryUser]:
     """A user that exists until the block ends; ``sudo_rule`` is what follows ``NAME ALL=`` in sudoers."""
     user = OrdinaryUser(f"pit{secrets.token_hex(4)}", f"{secrets.token_hex(6)}'\" $x\\")
-    add_account(user.name, "--create-home", "--shell", "/bin/sh")
+    add_account(user.name, "--create-home", "--shell", shell)
     try:
         subprocess.run(["chpasswd"], input=f"{user.name}:{user.password}\n".encode(), check=True, capture_output=True)
         if sudo_rule:

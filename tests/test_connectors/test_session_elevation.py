@@ -7,6 +7,7 @@ import io
 import os
 import pwd
 import re
+import shutil
 import signal
 import stat
 import tempfile
@@ -19,7 +20,7 @@ from typing import Any
 import gevent
 import pytest
 
-from pyinfra.api import Host
+from pyinfra.api import Host, QuoteString, StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.connectors.util import remove_askpass_files
 
@@ -145,6 +146,42 @@ def test_text_and_surroundings_arrive_as_they_are(elevated: Elevated) -> None:
         *ask(elevated.host, 'pwd; echo; printf "%s" "$TEXT"', **arguments),
     ):
         assert output.stdout == f"/usr\n\n{text}"
+
+
+@pytest.mark.parametrize(
+    ("way", "shell"),
+    [
+        *[
+            (way, shell)
+            for way in ("su", "sudo and su", "sudo with a log-in and su")
+            for shell in ("csh", "tcsh", "fish")
+        ],
+        # csh closes the descriptors by which the command gets its input
+        ("su with a password", "fish"),
+    ],
+)
+def test_any_log_in_shell_of_the_user_hands_commands_on(free: OrdinaryUser, way: str, shell: str) -> None:
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"{shell} is not installed")
+    text = "it's \"$HOME\" `x` \\n \\\\ !1 'a\n\n  größe\\"
+    with (
+        ordinary_user(shell=path) as user,
+        connected_host("@pipe/user", pipe_command=["sh"] if way == "su" else free.shell) as host,
+    ):
+        arguments: dict[str, Any] = {"_su_user": user.name}
+        if "password" in way:
+            arguments["_su_password"] = user.password
+        if "sudo" in way:
+            arguments |= {"_sudo": True, "_use_sudo_login": "log-in" in way}
+        command = StringCommand("printf '%s\\n'", QuoteString(text), '"$TEXT"; cat; exit 3')
+        success, output = run(host, command, _env={"TEXT": text}, _stdin="x", _success_exit_codes=[3], **arguments)
+        assert (success, output.stdout) == (True, f"{text}\n{text}\nx")
+        file = f"{pwd.getpwnam(user.name).pw_dir}/file"
+        host.connector.put_file(io.BytesIO(b"content"), file, **arguments)
+        assert Path(file).read_bytes() == b"content"
+        with pytest.raises(TimeoutError, match=r"^Command timed out after 1s$"):
+            run(host, "sleep 60", _timeout=1, **arguments)
 
 
 def test_a_time_out_ends_what_the_user_runs(elevated: Elevated) -> None:
