@@ -141,9 +141,10 @@ def test_a_port_is_owned_by_the_process_that_listens(run: Run, protocol: str) ->
 def test_ports_of_macos_are_listed_by_lsof(tmp_path: Path, protocol: str) -> None:
     if shutil.which("lsof") is None:
         pytest.skip("needs lsof")
-    uname = tmp_path / "uname"
-    uname.write_text("#!/bin/sh\necho Darwin\n")
-    uname.chmod(0o755)
+    # What Linux has ss and netstat say
+    for name, command in (("uname", "echo Darwin"), ("ss", "exit 1"), ("netstat", "exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{command}\n")
+        (tmp_path / name).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     with connected_run(FACT_CACHE_SECONDS=0, ENV=environment) as run:
         test_a_port_is_owned_by_the_process_that_listens(run, protocol)

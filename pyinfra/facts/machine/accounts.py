@@ -23,17 +23,17 @@ class LastRecordDict(TypedDict):
     time: str
 
 
-DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) +[A-Z][a-z]{2} +\d{1,2}"
-LOGIN_TIME = re.compile(DAY + r" \d\d:\d\d:\d\d (?:[+-]\d{4} )?\d{4}")
-LOGIN_RECORD = re.compile(rf"(?P<user>\S*)\s+(?P<where>\S.*?)\s+(?P<time>{DAY} .*)")
+_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) +[A-Z][a-z]{2} +\d{1,2}"
+_LOGIN_TIME = re.compile(_DAY + r" \d\d:\d\d:\d\d (?:[+-]\d{4} )?\d{4}")
+_LOGIN_RECORD = re.compile(rf"(?P<user>\S*)\s+(?P<where>\S.*?)\s+(?P<time>{_DAY} .*)")
 # These stand for the machine, and their terminal is two words: "system boot", "system down"
-PSEUDO_USERS = ("reboot", "shutdown", "runlevel")
-PSEUDO_TERMINAL = re.compile(r"(\(to lvl \S+\)|\S+ \S+)\s*(.*)")
-TERMINAL = re.compile(r"(\S+)\s*(.*)")
+_PSEUDO_USERS = ("reboot", "shutdown", "runlevel")
+_PSEUDO_TERMINAL = re.compile(r"(\(to lvl \S+\)|\S+ \S+)\s*(.*)")
+_TERMINAL = re.compile(r"(\S+)\s*(.*)")
 
 
 # A line for each user: "passwd entry|group|all groups|last log-in|password hash"
-USERS_COMMAND = """
+_USERS_COMMAND = """
         for i in `cat /etc/passwd | cut -d: -f1`; do
             ENTRY=`grep ^$i: /etc/passwd`;
             LASTLOG=`(((lastlog -u $i || lastlogin $i) 2> /dev/null) | grep ^$i | tr -s ' ')`;
@@ -55,7 +55,7 @@ def _parse_login_time(text: str) -> datetime:
 
 @dataclass
 class _Turn:
-    """What :data:`USERS_COMMAND` prints of one user.
+    """What :data:`_USERS_COMMAND` prints of one user.
 
     Args:
         entries: the lines of the passwd file that begin with something that the name matches as a regular expression:
@@ -105,7 +105,7 @@ def _split_turns(lines: Iterable[str]) -> list[_Turn]:
 
 
 def parse_users(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Users by name, from the lines that :data:`USERS_COMMAND` prints."""
+    """Users by name, from the lines that :data:`_USERS_COMMAND` prints."""
     turns = _split_turns(lines)
     passwords: dict[str, str] = {}
     # Those whose names match no other tell which of several hashes are not a user's own
@@ -120,7 +120,7 @@ def parse_users(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
     for turn in turns:
         name, _, uid, gid, comment, home, shell = turn.entry[:7]
         group, all_groups = turn.groups
-        login = LOGIN_TIME.search(turn.lastlog)
+        login = _LOGIN_TIME.search(turn.lastlog)
         users[name] = {
             "home": home or None,
             "comment": comment or None,
@@ -140,11 +140,11 @@ def parse_logins(lines: Iterable[str]) -> list[LastRecordDict]:
     """The records of ``last`` and ``lastb``, the newest first."""
     records: list[LastRecordDict] = []
     for line in lines:
-        match = LOGIN_RECORD.match(line)
+        match = _LOGIN_RECORD.match(line)
         # The end of the list: "wtmp begins Thu Apr 17 09:00:00 2026"
         if match is None or match["where"] == "begins":
             continue
-        form = PSEUDO_TERMINAL if match["user"] in PSEUDO_USERS else TERMINAL
+        form = _PSEUDO_TERMINAL if match["user"] in _PSEUDO_USERS else _TERMINAL
         where = form.match(match["where"])
         tty, host = where.groups() if where else (match["where"], "")
         records.append(
@@ -190,7 +190,7 @@ class Users(FactBase["dict[str, dict[str, Any]]"]):
 
     @override
     def command(self) -> str:
-        return USERS_COMMAND
+        return _USERS_COMMAND
 
     @override
     def process(self, output: list[str]) -> dict[str, dict[str, Any]]:

@@ -22,7 +22,7 @@ class LinuxDistributionDict(TypedDict):
 
 
 # Where the short names that deploys compare with differ from what the system calls itself
-NAMES_BY_ID = {
+_NAMES_BY_ID = {
     "alpine": "Alpine",
     "centos": "CentOS",
     "debian": "Debian",
@@ -36,10 +36,10 @@ NAMES_BY_ID = {
 }
 
 # Written before the file of this name: a path of its own line
-RELEASE_PATH = re.compile(r"/etc/\S+-release$")
+_RELEASE_PATH = re.compile(r"/etc/\S+-release$")
 # "CentOS release 6.9 (Final)", "Red Hat Enterprise Linux Server release 6.10 (Santiago)"
-RELEASE_LINE = re.compile(r"(?P<name>\S.*?)(?: Linux)?(?: Stream)? release \(?(?P<version>\d+(?:\.\d+)*)?")
-VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
+_RELEASE_LINE = re.compile(r"(?P<name>\S.*?)(?: Linux)?(?: Stream)? release \(?(?P<version>\d+(?:\.\d+)*)?")
+_VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 
 
 def parse_assignments(lines: Iterable[str]) -> dict[str, str]:
@@ -63,10 +63,10 @@ def split_release_files(lines: Iterable[str]) -> dict[str, list[str]]:
     lines = list(lines)
     for line, following in zip_longest(lines, lines[1:]):
         if path is None:
-            if RELEASE_PATH.match(line):
+            if _RELEASE_PATH.match(line):
                 path = line
                 files[path] = []
-        elif line.endswith("---") and (following is None or RELEASE_PATH.match(following)):
+        elif line.endswith("---") and (following is None or _RELEASE_PATH.match(following)):
             # A file without a newline at its end has its last line before the dashes
             rest = line.removesuffix("---")
             files[path] += [rest] if rest else []
@@ -94,14 +94,14 @@ def parse_distribution(lines: Iterable[str]) -> LinuxDistributionDict:
     files = split_release_files(lines)
     meta = _get_release_meta(files.pop("/etc/os-release", []))
     first_lines = (content[0] for content in files.values() if content)
-    release = next(filter(None, map(RELEASE_LINE.match, first_lines)), None)
+    release = next(filter(None, map(_RELEASE_LINE.match, first_lines)), None)
 
-    name = NAMES_BY_ID.get(meta.get("ID", ""), meta.get("NAME"))
+    name = _NAMES_BY_ID.get(meta.get("ID", ""), meta.get("NAME"))
     version = meta.get("VERSION_ID")
     if release:
         name = name or release["name"]
         version = version or release["version"]
-    numbers = VERSION.match(version or "")
+    numbers = _VERSION.match(version or "")
     major, minor = numbers.groups() if numbers else (None, None)
     return {
         "name": name,

@@ -22,11 +22,11 @@ class MountsDict(TypedDict):
 
 
 # "/dev/sd0a (b486026f5c43e172.a) on / type ffs (rw, local)"; FreeBSD and macOS have the type among the options
-MOUNT_LINE = re.compile(
+_MOUNT_LINE = re.compile(
     r"(?P<device>.+?)(?: \([0-9a-f]+\.[a-z]\))? on (?P<path>.+?)(?: type (?P<type>\S+))? \((?P<options>[^()]*)\)$"
 )
 # What `mount -v` adds to the options and no one can mount with
-STATISTICS = ("ctime=", "fsid ", "writes: ", "reads: ")
+_STATISTICS = ("ctime=", "fsid ", "writes: ", "reads: ")
 
 
 def _unescape(text: str) -> str:
@@ -57,8 +57,8 @@ def parse_mountinfo(lines: Iterable[str]) -> dict[str, MountsDict]:
 def parse_mount_output(lines: Iterable[str]) -> dict[str, MountsDict]:
     """The output of the BSDs' and macOS's ``mount -v`` by mount point."""
     mounts: dict[str, MountsDict] = {}
-    for match in filter(None, map(MOUNT_LINE.match, lines)):
-        options = [option for option in match["options"].split(", ") if not option.startswith(STATISTICS)]
+    for match in filter(None, map(_MOUNT_LINE.match, lines)):
+        options = [option for option in match["options"].split(", ") if not option.startswith(_STATISTICS)]
         kind = match["type"] or options.pop(0)
         mounts[match["path"]] = {"device": match["device"], "type": kind, "options": options}
     return mounts

@@ -24,15 +24,15 @@ class ProcessDict(TypedDict):
     args: str
 
 
-PROCESS = re.compile(
+_PROCESS = re.compile(
     r"\s*(?P<pid>\d+)\s+(?P<user>\S+)\s+(?P<state>\S+)\s+(?P<cpu>[\d.,]+)\s+(?P<mem>[\d.,]+)\s(?P<names>.*)"
 )
-BUSYBOX_PROCESS = re.compile(r"\s*(?P<pid>\d+)\s+(?P<user>\S+)\s+\S+\s+(?P<state>\S.?.?.?)\s+(?P<args>\S.*)")
+_BUSYBOX_PROCESS = re.compile(r"\s*(?P<pid>\d+)\s+(?P<user>\S+)\s+\S+\s+(?P<state>\S.?.?.?)\s+(?P<args>\S.*)")
 # Linux keeps 15 characters of a name, blanks among them
-NAME_WIDTH = 15
+_NAME_WIDTH = 15
 
 
-PS_COLUMNS = "pid,user,stat,%cpu,%mem,comm,args"
+_PS_COLUMNS = "pid,user,stat,%cpu,%mem,comm,args"
 
 
 def get_ps_command(kernel: str, busybox: str | None, pid: int | None) -> str:
@@ -44,7 +44,7 @@ def get_ps_command(kernel: str, busybox: str | None, pid: int | None) -> str:
         pid: the process to list
     """
     number = int(pid) if pid is not None else None
-    ps = f"LANG=C ps -eo {PS_COLUMNS}" if number is None else f"LANG=C ps -p {number} -o {PS_COLUMNS}"
+    ps = f"LANG=C ps -eo {_PS_COLUMNS}" if number is None else f"LANG=C ps -p {number} -o {_PS_COLUMNS}"
     if kernel == "Linux" and number is None:
         ps = f"{ps} --no-headers"
     if not busybox:
@@ -70,12 +70,12 @@ def _split_names(text: str, width: int) -> tuple[str, str]:
 def _get_name_width(heading: str) -> int:
     """How wide the column ``comm`` is, by a heading in which it and ``args`` have the same name."""
     columns = [match.start() for match in re.finditer("COMMAND", heading)]
-    return columns[1] - columns[0] - 1 if len(columns) == 2 else NAME_WIDTH
+    return columns[1] - columns[0] - 1 if len(columns) == 2 else _NAME_WIDTH
 
 
 def _parse_busybox(lines: Iterable[str]) -> dict[int, ProcessDict]:
     processes: dict[int, ProcessDict] = {}
-    for match in filter(None, map(BUSYBOX_PROCESS.match, lines)):
+    for match in filter(None, map(_BUSYBOX_PROCESS.match, lines)):
         program = match["args"].split()[0].strip("[]")
         processes[int(match["pid"])] = {
             "user": match["user"],
@@ -96,7 +96,7 @@ def parse_processes(lines: list[str]) -> dict[int, ProcessDict]:
         return _parse_busybox(lines[1:])
     width = _get_name_width(heading)
     processes: dict[int, ProcessDict] = {}
-    for match in filter(None, map(PROCESS.match, lines)):
+    for match in filter(None, map(_PROCESS.match, lines)):
         command, args = _split_names(match["names"], width)
         processes[int(match["pid"])] = {
             "user": match["user"],

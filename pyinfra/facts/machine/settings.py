@@ -21,7 +21,7 @@ class SelinuxDict(TypedDict):
     mode: str | None
 
 
-DESKTOPS = {
+_DESKTOPS = {
     "/usr/bin/gnome-session": "GNOME",
     "/usr/bin/lxsession": "LXDE",
     "/usr/bin/mate-session": "MATE",
@@ -29,7 +29,7 @@ DESKTOPS = {
     "/usr/bin/xfce4-session": "XFCE 4",
 }
 
-REBOOT_REQUIRED_COMMAND = """
+_REBOOT_REQUIRED_COMMAND = """
 # Get OS type
 OS_TYPE=$(uname -s)
 if [ "$OS_TYPE" = "Linux" ]; then
@@ -217,7 +217,7 @@ class LinuxGui(FactBase["list[str]"]):
 
     @override
     def process(self, output: list[str]) -> list[str]:
-        return [DESKTOPS[path] for path in output if path in DESKTOPS]
+        return [_DESKTOPS[path] for path in output if path in _DESKTOPS]
 
 
 class HasGui(ShortFactBase[bool]):
@@ -238,7 +238,7 @@ class RebootRequired(FactBase[bool]):
 
     @override
     def command(self) -> str:
-        return REBOOT_REQUIRED_COMMAND
+        return _REBOOT_REQUIRED_COMMAND
 
     @override
     def process(self, output: list[str]) -> bool:

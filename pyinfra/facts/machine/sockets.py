@@ -15,11 +15,11 @@ from pyinfra.api import FactBase, FactValueError
 from .basics import Kernel, Which
 
 # users:(("sshd",pid=365,fd=6),("systemd",pid=1,fd=133))
-SS_PROCESS = re.compile(r'users:\(\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
+_SS_PROCESS = re.compile(r'users:\(\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 # 2316/sshd, of which netstat cuts titles such as "sshd: [listener] …" where the column ends
-NETSTAT_PROCESS = re.compile(r"\s(?P<pid>\d+)/(?P<name>[^\s:]+)")
+_NETSTAT_PROCESS = re.compile(r"\s(?P<pid>\d+)/(?P<name>[^\s:]+)")
 # A blank and others in the name of a process, by lsof
-LSOF_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+_LSOF_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _parse_lsof_line(words: list[str]) -> Listener | None:
     # COMMAND PID USER FD TYPE DEVICE SIZE/OFF NODE NAME; sockets that wait for one other end have both in their name
     if "->" in words[8]:
         return None
-    name = LSOF_ESCAPE.sub(lambda found: chr(int(found[1], 16)), words[0])
+    name = _LSOF_ESCAPE.sub(lambda found: chr(int(found[1], 16)), words[0])
     return Listener(words[7].lower(), words[8], name, int(words[1]))
 
 
@@ -70,7 +70,7 @@ def _parse_line(line: str) -> Listener | None:
     column = 4 if is_ss and words[0] not in ("LISTEN", "UNCONN") else 3
     if len(words) <= column:
         return None
-    match = (SS_PROCESS if is_ss else NETSTAT_PROCESS).search(line)
+    match = (_SS_PROCESS if is_ss else _NETSTAT_PROCESS).search(line)
     protocol = words[0] if column == 4 or is_netstat else ""
     return Listener(protocol, words[column], match["name"] if match else None, int(match["pid"]) if match else None)
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+from ..util.homes import named_after
 
 Commands: TypeAlias = Generator[Any, None, None]
 
-F = TypeVar("F", bound=Callable)
-
-
-def of_files(function: F) -> F:
-    """``function`` as one of :mod:`pyinfra.operations.files`, where people import it from."""
-    function.__module__ = "pyinfra.operations.files"
-    return function
+of_files = named_after("pyinfra.operations.files")

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from ..util.homes import named_after
 
-F = TypeVar("F", bound=Callable)
-
-
-def of_server(function: F) -> F:
-    """``function`` as one of :mod:`pyinfra.operations.server`, where people import it from."""
-    function.__module__ = "pyinfra.operations.server"
-    return function
+of_server = named_after("pyinfra.operations.server")

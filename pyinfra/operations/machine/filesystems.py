@@ -15,7 +15,7 @@ from pyinfra.facts.server import Kernel, Mounts
 from . import of_server
 
 # The kernel shows these by leaving out their opposites
-OPPOSITES = {
+_OPPOSITES = {
     "async": "sync",
     "atime": "noatime",
     "dev": "nodev",
@@ -24,26 +24,26 @@ OPPOSITES = {
     "suid": "nosuid",
 }
 # These are for mount and for who reads fstab, no one can see later that they were given
-UNSEEN = ("auto", "bind", "defaults", "loop", "noauto", "nofail", "nouser", "rbind", "user", "users", "_netdev")
-UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-SIZE = re.compile(r"(\d+)([kmg]?)", re.IGNORECASE)
+_UNSEEN = ("auto", "bind", "defaults", "loop", "noauto", "nofail", "nouser", "rbind", "user", "users", "_netdev")
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_SIZE = re.compile(r"(\d+)([kmg]?)", re.IGNORECASE)
 
 
 def _normal_option(option: str) -> str:
     """An option with its number as the plainest spelling: ``size=1m`` is ``size=1048576``, ``mode=0755`` is 755."""
     key, equals, value = option.partition("=")
-    size = SIZE.fullmatch(value)
+    size = _SIZE.fullmatch(value)
     if not size:
         return option
-    return f"{key}{equals}{int(size[1]) * UNITS[size[2].lower()]}"
+    return f"{key}{equals}{int(size[1]) * _UNITS[size[2].lower()]}"
 
 
 def _has_option(current: set[str], option: str) -> bool:
     """Whether a mounted file system has an option, as far as can be seen."""
-    if option in UNSEEN or option.startswith(("x-", "X-", "comment=")):
+    if option in _UNSEEN or option.startswith(("x-", "X-", "comment=")):
         return True
-    if option in OPPOSITES:
-        return OPPOSITES[option] not in current
+    if option in _OPPOSITES:
+        return _OPPOSITES[option] not in current
     return _normal_option(option) in current
 
 

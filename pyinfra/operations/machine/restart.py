@@ -20,9 +20,9 @@ from pyinfra.facts.server import Uptime
 from . import of_server
 
 # For a short command over a connection that may be dead without saying so
-SECONDS_TO_ANSWER = 10
+_SECONDS_TO_ANSWER = 10
 # The end of a command that is late is a command too
-SECONDS_TO_GIVE_UP = 2 * SECONDS_TO_ANSWER
+_SECONDS_TO_GIVE_UP = 2 * _SECONDS_TO_ANSWER
 
 
 class _RebootCommand(StringCommand):
@@ -63,14 +63,14 @@ class _Restart:
 
         It is no reading of a fact: while the host is away, that would fail it for good.
         """
-        success, output = self.host.run_shell_command(self.uptime_command, _timeout=SECONDS_TO_ANSWER)
+        success, output = self.host.run_shell_command(self.uptime_command, _timeout=_SECONDS_TO_ANSWER)
         return self.fact.process(output.stdout_lines) if success else None
 
     def answers(self) -> bool:
         """Whether the connection is alive."""
         try:
-            with gevent.Timeout(SECONDS_TO_GIVE_UP, TimeoutError("no answer")):
-                success, _ = self.host.run_shell_command("true", _timeout=SECONDS_TO_ANSWER)
+            with gevent.Timeout(_SECONDS_TO_GIVE_UP, TimeoutError("no answer")):
+                success, _ = self.host.run_shell_command("true", _timeout=_SECONDS_TO_ANSWER)
         except (ConnectError, TimeoutError):
             return False
         return success
@@ -78,7 +78,7 @@ class _Restart:
     def disconnect(self) -> None:
         """Let go of the connection, whatever a dead one makes of that."""
         try:
-            with gevent.Timeout(SECONDS_TO_GIVE_UP, TimeoutError("no answer")):
+            with gevent.Timeout(_SECONDS_TO_GIVE_UP, TimeoutError("no answer")):
                 self.host.disconnect()
         except Exception as error:  # it is gone either way, and was to go
             logger.debug("[%s] disconnecting for its restart: %s", self.host.name, error)
