@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
@@ -58,7 +58,7 @@ def on_hosts(
     state: State,
     hosts: Host | Iterable[Host] | None,
     function: Callable[[], T],
-    call: Any = None,
+    call: Hashable = None,
 ) -> dict[Host, T]:
     """Call a function for each host, in its context, on all of them at once.
 

@@ -6,7 +6,7 @@ import heapq
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import pyinfra
 
 from .arguments import all_argument_meta
 from .exceptions import PyinfraError
+from .hiddenvalue import HiddenValue
 from .util import sha1_hash
 
 if TYPE_CHECKING:
@@ -87,10 +88,43 @@ def _position_in_program(
     return place, sha1_hash(f"{operation_name} {lines} {call} {times}")
 
 
-def described_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+class _Itself:
+    """Stands for an object that is like no other."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def _described(value: Any) -> Hashable:
+    """What is equal, and has one hash, for equal values; secrets are not looked at, nor objects that have no hash."""
+    kind = type(value)
+    if isinstance(value, dict):
+        return kind, frozenset((key, _described(item)) for key, item in value.items())
+    if kind in (list, tuple):
+        return (kind, *map(_described, value))
+    if kind in (set, frozenset):
+        return kind, frozenset(map(_described, value))
+    if isinstance(value, HiddenValue):
+        return _Itself(value)
+    try:
+        hash(value)
+    except TypeError:
+        return _Itself(value)
+    return kind, value
+
+
+def described_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:
     """What ``add_op`` or ``add_deploy`` is asked for, equal for equal calls; of global arguments the name alone."""
     own = {key: value for key, value in kwargs.items() if key == "name" or key not in all_argument_meta}
-    return function, args, own
+    return _described((function, args, own))
 
 
 def _times_before(host: Host, place: tuple[Any, ...]) -> int:
@@ -137,9 +171,14 @@ def merge_orders(
     if len(order) < len(blockers):
         placed = set(order)
         stuck = sorted((positions[op_hash], names[op_hash]) for op_hash in blockers if op_hash not in placed)
-        listed = "\n".join(f"   - {name} (line {', '.join(map(str, position[1:]))})" for position, name in stuck)
+        listed = "\n".join(f"   - {name}{_lines_of(position)}" for position, name in stuck)
         raise PyinfraError(
             "The hosts run these operations in orders that contradict each other, so there is none for all of them:\n"
             f"{listed}\nOperations in a loop whose items differ between hosts need `for x in host.loop(items)`.",
         )
     return order
+
+
+def _lines_of(position: tuple[int, ...]) -> str:
+    """The lines of a place in deploy files, in words; one in API mode has none."""
+    return f" (line {', '.join(map(str, position[1:]))})" if position[1:] else ""

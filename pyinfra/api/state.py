@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -162,8 +162,8 @@ class State:
         self.results: dict[Host, StateHostResults] = {}
         self._order: tuple[int, list[str], dict[str, int]] = (-1, [], {})
         self._recorded = 0
-        # The calls of add_op and add_deploy, by how many operations their hosts had (see number_of_call)
-        self._calls: dict[int, list[tuple[Any, int]]] = defaultdict(list)
+        # The numbers of calls of add_op and add_deploy, by how many operations their hosts had (see number_of_call)
+        self._calls: dict[tuple[int, Hashable], int] = {}
         self._call_numbers = count()
         self._has_nested = False
 
@@ -283,20 +283,19 @@ class State:
         else:
             self._has_nested = True
 
-    def number_of_call(self, call: Any, hosts: Iterable[Host]) -> int:
+    def number_of_call(self, call: Hashable, hosts: Iterable[Host]) -> int:
         """A number by which the operations that one call adds in API mode are told from those of other calls.
 
         Equal calls for different hosts are one where the hosts have had equally many operations: the position in API
         mode. Where the hosts of a call differ in that, it is one call all the same.
         """
         counts = {len(self.ops[host]) for host in hosts}
-        calls = self._calls[counts.pop()] if len(counts) == 1 else []
-        for known, number in calls:
-            if known == call:
-                return number
-        number = next(self._call_numbers)
-        calls.append((call, number))
-        return number
+        if len(counts) != 1:
+            return next(self._call_numbers)
+        key = counts.pop(), call
+        if key not in self._calls:
+            self._calls[key] = next(self._call_numbers)
+        return self._calls[key]
 
     def get_op_order(self) -> list[str]:
         """The hashes of all operations, in the order in which they run; those that callbacks called after theirs."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 from unittest.mock import ANY
 
 import pytest
 
+from pyinfra.api import HiddenValue, operation
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.order import merge_orders
 
@@ -271,3 +274,78 @@ def test_the_order_is_worked_out_again_only_when_operations_were_added() -> None
     assert engine.state.get_op_order() == [first._hash, second._hash]
     engine.state.get_op_order().clear()
     assert len(engine.state.get_op_order()) == 2
+
+
+# Calls in API mode, for one host after the other
+
+
+class Secret(HiddenValue):
+    """A secret that costs something to fetch."""
+
+    fetched = 0
+
+    def unmask(self) -> str:
+        Secret.fetched += 1
+        return "hush"
+
+
+class Ambiguous:
+    """A value like those of numpy: what its comparison comes to is neither true nor false."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> Any:
+        raise ValueError("the truth value of an array is ambiguous")
+
+
+@operation()
+def takes(*_values: Any) -> Iterator[str]:
+    """Take whatever it is given."""
+    yield "x"
+
+
+def operations_of_calls(*values: Any) -> int:
+    """How many operations there are when each host's own call gives one of these values."""
+    engine = Engine(" ".join(f"host{number}" for number in range(len(values))))
+    for host, value in zip(engine.inventory, values, strict=True):
+        engine.add(takes, value, host=host)
+    return len(engine.state.op_meta)
+
+
+@pytest.mark.parametrize(
+    "values", [("x", "x"), ([1, {"a": {2}}], [1, {"a": {2}}]), ({"a": 1, "b": 2}, {"b": 2, "a": 1})]
+)
+def test_equal_calls_for_one_host_after_the_other_are_one_operation(values: tuple[Any, ...]) -> None:
+    assert operations_of_calls(*values) == 1
+
+
+@pytest.mark.parametrize("values", [("x", "y"), ([1], (1,)), ({"a": 1}, {"a": 2})])
+def test_other_calls_are_others(values: tuple[Any, ...]) -> None:
+    assert operations_of_calls(*values) == 2
+
+
+def test_no_value_is_compared_that_cannot_be_and_no_secret_is_fetched() -> None:
+    ambiguous, secret = Ambiguous(), Secret()
+    assert operations_of_calls(ambiguous, ambiguous, Ambiguous()) == 2
+    assert operations_of_calls(secret, secret, Secret()) == 2
+    assert Secret.fetched == 0
+
+
+def test_telling_calls_apart_takes_no_longer_for_more_hosts() -> None:
+    compared: list[int] = []
+
+    class Counted(str):
+        def __eq__(self, other: object) -> bool:
+            compared.append(1)
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    operations_of_calls(*(Counted(number) for number in range(100)))
+    assert len(compared) < 100
+
+
+def test_orders_in_api_mode_that_contradict_each_other_are_told_without_lines() -> None:
+    with pytest.raises(PyinfraError) as caught:
+        merge_orders([("a", "b"), ("b", "a")], {"a": (0,), "b": (1,)}, {"a": "Do a", "b": "Do b"})
+    assert "   - Do a\n   - Do b\n" in str(caught.value)
