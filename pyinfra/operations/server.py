@@ -162,7 +162,7 @@ def user(
         shell: the log-in shell
         group: the primary group
         groups: the other groups
-        append: whether groups that are not named stay
+        append: whether groups that are not named stay; on NetBSD they do in any case
         public_keys: as for :func:`user_authorized_keys`
         delete_keys: likewise
         ensure_home: whether the home folder is made where it is missing

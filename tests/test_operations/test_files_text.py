@@ -107,7 +107,10 @@ def test_a_pattern_in_the_extended_syntax_that_the_host_does_not_take_is_an_erro
 
 def test_a_replacement_with_groups_is_nothing_to_add_where_none_match(run: Run, path: Path) -> None:
     nothing_to_do(run, files.line, path=str(path), line="^\\(x\\)y", replace="\\1z")
+    nothing_to_do(run, files.line, path=str(path), line="^(x)y", replace="z\\1", extended_regex=True)
     assert path.read_text() == "one\ntwo\nthree\n"
+    settles(run, files.line, path=str(path), line="^nowhere", replace="no \\1 group")
+    assert path.read_text() == "one\ntwo\nthree\nno \\1 group\n"
 
 
 @pytest.mark.parametrize("name", AWKWARD_NAMES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from pyinfra.api.hiddenvalue import mask_like, reveal
 from pyinfra.facts.files import Block, FindInFile
 from pyinfra.facts.util.block_markers import DEFAULT_LINES, awk_file, awk_pattern, block_marker_lines
 
-from ..util.commands import read_fact, succeeded
+from ..util.commands import keep_house, read_fact, succeeded
 from ..util.files import adjust_regex, back_up, escape_regex
 from ..util.links import ReplacingCommand
 from ..util.sed import pattern_between_slashes
@@ -137,7 +137,7 @@ class _Rewrite(StringCommand):
         replaced: the markers of the block that is there, if one is
     """
 
-    def __init__(self, path: str, awk: StringCommand, exists: bool, backup: bool, replaced: Iterable[str] = ()) -> None:
+    def __init__(self, path: str, awk: StringCommand, exists: bool, backup: bool, replaced: Sequence[str] = ()) -> None:
         name = QuotePath(path)
         folder = StringCommand('OUT="$(TMPDIR=', QuoteString(host.get_temp_dir_config()), _separator="")
         mode = ['MODE="$(stat -c %a', name, "2>/dev/null || stat -f %Lp", name, '2>/dev/null)" &&']
@@ -168,21 +168,30 @@ class _Rewrite(StringCommand):
         Raises:
             OperationError: it would take another block for the one to be changed
         """
-        for marker in self.replaced:
-            # Its pattern finds it in any line
-            pattern = escape_regex(marker)
-            for line in read_fact(state, host, connector_arguments, FindInFile, path=self.path, pattern=pattern) or ():
-                if marker in line and line.strip() != marker:
-                    raise OperationError(
-                        f"{self.path} has the line {line!r}, which holds the marker {marker!r} of another block: "
-                        "give this one a `marker` that is in no other"
-                    )
+        if self.replaced:
+            self._check_markers(read_fact(state, host, connector_arguments, FindInFile, **self._search()) or [])
         tidy = StringCommand("( OUT=; trap 'rm -f \"$OUT\"' EXIT;", StringCommand(*self.bits), ")")
         result = tidy.execute(state, host, connector_arguments)
         if self.exists or not succeeded(result):
             return result
         # Without a class of users, chmod minds the umask
-        return StringCommand("chmod", "=rw", QuotePath(self.path)).execute(state, host, connector_arguments)
+        opened = StringCommand("chmod", "=rw", QuotePath(self.path))
+        changed = opened.execute(state, host, keep_house(connector_arguments))
+        return result if succeeded(changed) else changed
+
+    def _search(self) -> dict[str, Any]:
+        """The arguments of a fact: the lines that the markers' patterns find."""
+        pattern = "|".join(escape_regex(marker, extended=True) for marker in self.replaced)
+        return {"path": self.path, "pattern": pattern, "extended_regex": True}
+
+    def _check_markers(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            for marker in self.replaced:
+                if marker in line and line.strip() != marker:
+                    raise OperationError(
+                        f"{self.path} has the line {line!r}, which holds the marker {marker!r} of another block: "
+                        "give this one a `marker` that is in no other"
+                    )
 
 
 def _remove(path: str, first: str, last: str) -> StringCommand:

@@ -114,11 +114,11 @@ def line(
         return
 
     # What is a regular expression of other text would else be added each time
-    is_other_text = replace is not None or (not escape_regex_characters and _is_regex(line, extended_regex))
+    is_other_text = replace is not None or not (escape_regex_characters or _matches_itself(line, extended_regex))
     if is_other_text and _has_line(path, text, interpolate_variables, extended_regex):
         host.noop(f'line "{shown(text)}" exists in {path}')
         return
-    if replace is not None and not escape_regex_characters and _GROUP_REFERENCE.search(replace):
+    if replace is not None and not escape_regex_characters and _takes_groups(line, replace, extended_regex):
         host.noop(f'no line matches "{shown(line)}" in {path}, so there are no groups for "{shown(replace)}"')
         return
     show_lines(path, (), [text])
@@ -137,9 +137,15 @@ def _one_line(name: str, text: str) -> str:
     return text
 
 
-def _is_regex(text: str, extended_regex: bool) -> bool:
-    """Whether a text has a meaning as a regular expression besides itself."""
-    return escape_regex(text, extended_regex) != text
+def _matches_itself(text: str, extended_regex: bool) -> bool:
+    """Whether a text surely matches itself as a regular expression: nothing but dots mean something."""
+    plain = text.replace(".", "")
+    return escape_regex(plain, extended_regex) == plain
+
+
+def _takes_groups(pattern: str, replace: str, extended_regex: bool) -> bool:
+    """Whether a replacement has references to groups of a regular expression."""
+    return ("(" if extended_regex else "\\(") in pattern and bool(_GROUP_REFERENCE.search(replace))
 
 
 def _find(path: str, pattern: str, interpolate_variables: bool, extended_regex: bool) -> list[str] | None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pyinfra.api import StringCommand
 from pyinfra.api.command import QuotePath
 from pyinfra.api.exceptions import ConnectError
-from pyinfra.api.facts import FACT_ARGUMENT_KEYS, Reading
-from pyinfra.api.reading import form_of
+from pyinfra.api.facts import FACT_ARGUMENT_KEYS
+from pyinfra.api.reading import Reading, form_of
 
 if TYPE_CHECKING:
     from pyinfra.api.arguments import ConnectorArguments
