@@ -15,9 +15,10 @@ from .util import presentable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pyinfra.api.failures import HostFailure
     from pyinfra.api.host import Host
     from pyinfra.api.inventory import Inventory
-    from pyinfra.api.state import HostFailure, State
+    from pyinfra.api.state import State
 
 # Host names in tables are cut here
 _NAMES_WIDTH = 48

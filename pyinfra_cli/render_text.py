@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.exceptions import FactProcessError, NestedOperationError
-from pyinfra.api.facts import FactReadError
+from pyinfra.api.reading import FactReadError
 
 if TYPE_CHECKING:
     from pyinfra.api.command import PyinfraCommand

@@ -110,7 +110,7 @@ def detect_rest(state: State, host: Host) -> None:
 
 def _conclude(state: State, host: Host, op_data: StateOperationHostData, change: bool) -> None:
     """Take note of what was found out."""
-    op_data.operation_meta._maybe_change = change
+    op_data.operation_meta.found_out(change)
     counts = state.meta[host]
     if change:
         counts.ops_change += 1

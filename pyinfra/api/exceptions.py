@@ -102,5 +102,5 @@ def is_transport_error(error: BaseException) -> bool:
     """Whether an error is one by which connectors fail a command: a time-out, the system's, or paramiko's."""
     # Who raises paramiko's errors has loaded it
     paramiko = sys.modules.get("paramiko")
-    transport_errors = (OSError, TimeoutError) if paramiko is None else (OSError, TimeoutError, paramiko.SSHException)
-    return isinstance(error, transport_errors)
+    # Time-outs are errors of the system's
+    return isinstance(error, OSError if paramiko is None else (OSError, paramiko.SSHException))

@@ -13,9 +13,6 @@ from typing import Any
 
 from .command import StringCommand
 
-# How many operations are looked at first, and at most
-FIRST_WINDOW = 16
-LARGEST_WINDOW = 64
 _MISSING = object()
 _ATOMIC = frozenset({str, int, float, bool, bytes, type(None), datetime, date})
 
@@ -78,26 +75,3 @@ class FactCache:
             self._epoch = epoch
             self._values = {}
         self._values[key] = (read_at, value)
-
-
-class Horizon:
-    """How far ahead one host's facts have been read."""
-
-    __slots__ = ("covered", "epoch", "window")
-
-    def __init__(self) -> None:
-        self.covered: frozenset[str] = frozenset()
-        self.epoch = -1
-        self.window = FIRST_WINDOW
-
-    def covers(self, epoch: int, op_hash: str) -> bool:
-        """Whether an operation's facts have been read, and nothing has changed since."""
-        return epoch == self.epoch and op_hash in self.covered
-
-    def next_window(self, epoch: int) -> int:
-        """How many operations to look at now."""
-        if self.covered and epoch != self.epoch:
-            self.window = 1
-        size = self.window
-        self.window = min(size * 2, LARGEST_WINDOW)
-        return size

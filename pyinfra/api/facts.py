@@ -21,9 +21,7 @@ from .exceptions import (
 from .factcache import freeze, own_copy
 from .failures import HostFailure, as_exception
 from .hiddenvalue import MASK
-from .reading import Bound, form_of
-from .reading import FactReadError as FactReadError
-from .reading import Reading as Reading
+from .reading import Bound, Reading, form_of
 from .running import PendingFact, running_on
 
 if TYPE_CHECKING:
@@ -151,8 +149,8 @@ def _fact_class(fact: Any) -> type[Any]:
 
 def _fact_arguments(host: Host, given: Mapping[str, Any]) -> tuple[Arguments, bool]:
     """The global arguments to read a fact with: the operation's, if one is asking; and whether they are just those."""
-    if host.in_op and isinstance(host.current_op_global_arguments, Arguments):
-        own: Arguments = host.current_op_global_arguments
+    own = host.current_op_global_arguments
+    if own is not None and host.in_op:
         if not given:
             return own, True
         return resolve_arguments(host.config, own, given), False
@@ -283,7 +281,15 @@ def get_facts(
 ) -> dict[Host, Any]:
     """The values of a fact on all active hosts, read from all of them at once.
 
-    A host from which it cannot be read has the fact's default, and fails if ``apply_failed_hosts``.
+    A host from which it cannot be read has the fact's default.
+
+    Args:
+        state: the run
+        cls: the fact's class, or its name
+        args: the fact's own arguments by position
+        kwargs: the fact's own arguments by name, and global arguments
+        ensure_hosts: the hosts to ask instead of all active ones
+        apply_failed_hosts: whether a host from which it cannot be read fails
 
     Raises:
         FactTypeError, FactValueError, ArgumentTypeError: the arguments are wrong

@@ -19,11 +19,12 @@ from .command import StringCommand
 from .connectors import get_execution_connector
 from .detection import detect_rest
 from .exceptions import ConnectError, PyinfraError
-from .factcache import FactCache, Horizon
+from .factcache import FactCache
 from .facts import get_fact
 from .hostdata import DeployDefaults
 from .hostdata import HostData as HostData
 from .output import format_text
+from .readahead import Horizon
 from .running import require_turn, running_on
 from .util import sha1_hash
 
@@ -189,7 +190,7 @@ class Host:
         return None if running is None else running.op_hash
 
     @property
-    def current_op_global_arguments(self) -> AllArguments | None:
+    def current_op_global_arguments(self) -> Arguments | None:
         """Its global arguments."""
         running = running_on(self)
         return None if running is None else running.op_data.global_arguments
@@ -299,10 +300,10 @@ class Host:
             hash_filename: whether the name is the key's SHA-1, else the key itself
             temp_directory: the folder; by default the configured one, else the host's, else ``/tmp``
         """
-        arguments = self.current_op_global_arguments or {}
+        arguments = self.current_op_global_arguments
         folder = (
             temp_directory
-            or arguments.get("_temp_dir")
+            or (arguments and arguments["_temp_dir"])
             or self.config.TEMP_DIR
             or self.get_fact("pyinfra.facts.server.TmpDir")
             or self.config.DEFAULT_TEMP_DIR

@@ -66,6 +66,14 @@ class OperationMeta:
             f"commands={len(self._commands)})"
         )
 
+    def will_be_found_out(self, check: Callable[[], bool]) -> None:
+        """Have ``check`` find out whether it would change something, when somebody asks before it has run."""
+        self._change_check = check
+
+    def found_out(self, change: bool) -> None:
+        """Take note of whether it would change something."""
+        self._maybe_change = change
+
     def set_complete(
         self,
         success: bool,
@@ -306,7 +314,7 @@ def _record(
     operation_meta = OperationMeta(op_hash)
     op_data = StateOperationHostData(
         command_generator=lambda: form.commands(args, kwargs),
-        global_arguments=cast(AllArguments, arguments),
+        global_arguments=arguments,
         operation_meta=operation_meta,
         parent_op_hash=host.executing_op_hash,
         deploy_data=host.current_deploy_data,
@@ -321,7 +329,7 @@ def _record(
         host.run_nested(op_hash)
         return operation_meta
 
-    operation_meta._change_check = lambda: _would_change_when_asked(host, op_hash, op_data)
+    operation_meta.will_be_found_out(lambda: _would_change_when_asked(host, op_hash, op_data))
     if state.should_check_for_changes():
         detect_changes(state, host, op_hash, op_data)
     state.record_operation(host, op_hash, op_data)

@@ -74,7 +74,7 @@ class _HostOperation:
         self.host = host
         self.op_hash = op_hash
         self.op_data: StateOperationHostData = state.ops[host][op_hash]
-        self.arguments: Arguments = self.op_data.global_arguments  # type: ignore[assignment]
+        self.arguments: Arguments = self.op_data.global_arguments
         self.is_nested = self.op_data.parent_op_hash is not None
 
     def run(self) -> bool:
@@ -372,18 +372,18 @@ def _run_op(state: State, op_hash: str) -> None:
     def run(host: Host) -> bool:
         return state.interrupted or run_host_op(state, host, op_hash)
 
-    if arguments["_serial"]:
-        try:
+    failed: list[Host] = []
+    try:
+        if arguments["_serial"]:
             for host in hosts:
                 # Too many may have failed for the next one to begin
                 state.fail_hosts(_run_on_hosts(state, [host], run))
-        finally:
-            state.trigger_callbacks("operation_end", op_hash)
-        return
-    own_limit = arguments["_parallel"]
-    pool = None if own_limit == state.config.PARALLEL else state.make_pool(own_limit)
-    failed = _run_on_hosts(state, hosts, run, pool)
-    state.trigger_callbacks("operation_end", op_hash)
+        else:
+            own_limit = arguments["_parallel"]
+            pool = None if own_limit == state.config.PARALLEL else state.make_pool(own_limit)
+            failed = _run_on_hosts(state, hosts, run, pool)
+    finally:
+        state.trigger_callbacks("operation_end", op_hash)
     state.fail_hosts(failed)
 
 

@@ -24,6 +24,34 @@ if TYPE_CHECKING:
     from .state import State
 
 
+# How many operations are looked at first, and at most
+FIRST_WINDOW = 16
+LARGEST_WINDOW = 64
+
+
+class Horizon:
+    """How far ahead one host's facts have been read."""
+
+    __slots__ = ("covered", "epoch", "window")
+
+    def __init__(self) -> None:
+        self.covered: frozenset[str] = frozenset()
+        self.epoch = -1
+        self.window = FIRST_WINDOW
+
+    def covers(self, epoch: int, op_hash: str) -> bool:
+        """Whether an operation's facts have been read, and nothing has changed since."""
+        return epoch == self.epoch and op_hash in self.covered
+
+    def next_window(self, epoch: int) -> int:
+        """How many operations to look at now."""
+        if self.covered and epoch != self.epoch:
+            self.window = 1
+        size = self.window
+        self.window = min(size * 2, LARGEST_WINDOW)
+        return size
+
+
 def read_ahead(state: State, host: Host, op_hash: str) -> None:
     """Read the facts of an operation that is about to run, and of those after it, unless they are known."""
     horizon = host.horizon

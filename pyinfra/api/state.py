@@ -21,13 +21,13 @@ from .callbacks import BaseStateCallback as BaseStateCallback
 from .callbacks import StateStage as StateStage
 from .config import Config
 from .exceptions import PyinfraError
-from .failures import HostFailure as HostFailure
 from .order import merge_orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .arguments import AllArguments
+    from .arguments import AllArguments, Arguments
+    from .failures import HostFailure
     from .host import Host
     from .inventory import Inventory
     from .operation import OperationMeta
@@ -50,7 +50,7 @@ class StateOperationHostData:
     """An operation as one host runs it."""
 
     command_generator: Callable[[], Iterator[Any]]
-    global_arguments: AllArguments
+    global_arguments: Arguments
     operation_meta: OperationMeta
     parent_op_hash: str | None = None
     # Data defaults of the @deploy functions around the call

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyinfra.api.exceptions import OperationError
-from pyinfra.api.facts import FactReadError
+from pyinfra.api.reading import FactReadError
 
 from ..support.deploys import Deploys
 from ..support.engine import Engine, Failed

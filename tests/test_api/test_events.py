@@ -134,6 +134,7 @@ def test_keyboard_interrupt_leaves_any_other_run_and_the_operation_that_it_ended
         raise KeyboardInterrupt
 
     engine = Engine("a b", data={"a": {"script": {"x": interrupt}}})
+    events = engine.record("operation_start", "operation_end")
     engine.add(commands, "x")
     hub = gevent.get_hub()
     hub.exception_stream = None
@@ -143,6 +144,7 @@ def test_keyboard_interrupt_leaves_any_other_run_and_the_operation_that_it_ended
     finally:
         del hub.exception_stream
     assert engine.results("a") == {"ops": 1, "error_ops": 1}
+    assert [event[0] for event in events] == ["operation_start", "operation_end"]
 
 
 def test_what_runs_can_be_ended_where_the_connector_knows_how() -> None:
