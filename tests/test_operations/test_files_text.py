@@ -327,5 +327,6 @@ def test_replacing_needs_texts(path: Path) -> None:
     for arguments in ({"replace": "x"}, {"text": "x"}, {"text": "", "replace": "x"}):
         with connected_run() as run, pytest.raises(OperationTypeError, match="must be a text"):
             run.op(files.replace, path=str(path), **arguments)
-    with connected_run() as run, pytest.raises(OperationTypeError, match="`line` must be a text"):
-        run.op(files.line, path=str(path), line="")
+    for arguments in ({"line": ""}, {"line": "\n", "present": False}, {"line": 5}, {"line": "x", "replace": 5}):
+        with connected_run() as run, pytest.raises(OperationTypeError, match="` must be a text"):
+            run.op(files.line, path=str(path), **arguments)

@@ -33,7 +33,7 @@ _SURE_SYNTAX = re.compile(r"\[\^?(?:\[:(?:alnum|alpha|blank|digit|space):\]|[\w\
 _GROUP_REFERENCE = re.compile(r"\\[1-9]")
 
 
-class _PatternError(FactBase["str | None"]):
+class PatternError(FactBase["str | None"]):
     """What ``grep`` has to say against a pattern; ``None`` if it takes it."""
 
     cacheable = True
@@ -87,12 +87,13 @@ def line(
     """
     path = remote_path(path)
     line, replace = reveal((line, replace))
-    if not isinstance(line, str) or not line:
-        raise OperationTypeError(f"`line` must be a text that is not empty, not {line!r}")
-    line, replace = _one_line("line", line), None if replace is None else _one_line("replace", replace)
+    line = _one_line("line", line)
+    if not line:
+        raise OperationTypeError("`line` must be a text that is not empty")
+    replace = None if replace is None else _one_line("replace", replace)
     pattern = adjust_regex(line, escape_regex_characters, extended_regex)
     found = _find(path, pattern, interpolate_variables, extended_regex)
-    if not found:
+    if not found and not escape_regex_characters:
         _check_pattern(pattern, interpolate_variables, extended_regex)
     if not present:
         if not found:
@@ -125,12 +126,15 @@ def line(
     yield _append(path, text, backup and found is not None, interpolate_variables, ensure_newline)
 
 
-def _one_line(name: str, text: str) -> str:
+def _one_line(name: str, text: Any) -> str:
     """A text that is to be a line, without its end.
 
     Raises:
-        OperationValueError: there are several
+        OperationTypeError: it is no text
+        OperationValueError: there are several lines
     """
+    if not isinstance(text, str):
+        raise OperationTypeError(f"`{name}` must be a text, not {text!r}")
     text = text.removesuffix("\n")
     if "\n" in text:
         raise OperationValueError(f"`{name}` must be one line, not {text!r}: files.block has several")
@@ -164,7 +168,7 @@ def _check_pattern(pattern: str, interpolate_variables: bool, extended_regex: bo
     if not re.search(syntax, _SURE_SYNTAX.sub("", pattern)):
         return
     error = host.get_fact(
-        _PatternError,
+        PatternError,
         pattern=pattern,
         interpolate_variables=interpolate_variables,
         extended_regex=extended_regex,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyinfra import host
 from pyinfra.api import OperationError, StringCommand
+from pyinfra.context import ctx_host
 from pyinfra.facts.files import File, Link
 
 from .commands import read_fact
@@ -61,5 +62,8 @@ class ReplacingCommand(StringCommand):
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
         """Run it; returns ``(success, CommandOutput)``."""
         path, _ = follow_links(self.path, partial(read_fact, state, host, connector_arguments))
-        command = self.command if path == self.path else self.make(path)
+        if path == self.path:
+            return self.command.execute(state, host, connector_arguments)
+        with ctx_host.use(host):
+            command = self.make(path)
         return command.execute(state, host, connector_arguments)
