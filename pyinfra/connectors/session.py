@@ -24,6 +24,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -661,6 +662,13 @@ class _Lines:
 class _Blocks(_Lines):
     """The same for bytes: what follows the first mark is a file."""
 
+    @classmethod
+    def after(cls, lines: _Lines) -> _Blocks:
+        """Goes on with an output that was taken apart into lines until now."""
+        blocks = cls(lines.mark, _drop)
+        vars(blocks).update(vars(lines))
+        return blocks
+
     def feed(self, data: bytes) -> None:
         text = b"".join([*self.parts, data])
         pattern = b"\n" + self.mark
@@ -862,6 +870,26 @@ class _Writer:
             self._pipe.send(b"\n" + word + b"\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a command is run, beyond its text.
+
+    Attributes:
+        write: writes its standard input to a file object
+        take: gets its standard output as bytes, instead of its reply
+        seconds: the most that it may take
+        killing: the command lines that end it, run in another shell, given its shell's process id
+    """
+
+    write: Callable[[_Input], None] | None = None
+    take: Callable[[bytes], None] | None = None
+    seconds: float | None = None
+    killing: Killing | None = None
+
+
+_KILLING = Terms(seconds=_KILL_SECONDS, killing=_not_killed)
+
+
 def explain_silence(why: str, said: str) -> str:
     """Why no shell answers: how the program ended that should have been one, and what it said."""
     because = f"{why}: {said}" if said else why
@@ -1028,24 +1056,13 @@ class ShellSession:
 
     # Commands
 
-    def run(
-        self,
-        text: str,
-        reply: Reply,
-        write: Callable[[_Input], None] | None = None,
-        take: Callable[[bytes], None] | None = None,
-        seconds: float | None = None,
-        killing: Killing | None = None,
-    ) -> int:
+    def run(self, text: str, reply: Reply, terms: Terms = Terms()) -> int:
         """Run a command in a shell of its own.
 
         Args:
             text: the command, for ``sh``
             reply: gets its output
-            write: writes its standard input to a file object
-            take: gets its standard output as bytes, instead of ``reply``
-            seconds: the most that it may take
-            killing: the command lines that end it, run in another shell, given its shell's process id
+            terms: how it is run
 
         Returns its exit code, 0 to 255.
 
@@ -1055,16 +1072,14 @@ class ShellSession:
         """
         line = _encode(b"c", text)
         shell = self._take()
-        if take is not None:
-            blocks = _Blocks(shell.out.mark, shell.noise.out)
-            blocks.marks, blocks.parts, blocks.sinks = shell.out.marks, shell.out.parts, shell.out.sinks
-            shell.out = blocks
-        shell.expect(take or reply.out, reply.err)
+        if terms.take is not None:
+            shell.out = _Blocks.after(shell.out)
+        shell.expect(terms.take or reply.out, reply.err)
         with suppress(OSError):
             shell.pipe.send(line)
         if self._opens_ahead:
             self._ahead = gevent.spawn(self._open_ahead)
-        if self._converse(shell, 1, _Writer(shell.pipe, write), seconds, killing):
+        if self._converse(shell, 1, _Writer(shell.pipe, terms.write), terms):
             self._let_end(shell)
             return _exit_code(int(shell.out.marks[1]))
         return self._outcome(shell)
@@ -1073,32 +1088,30 @@ class ShellSession:
         self,
         pipe: Pipe,
         reply: Reply,
+        terms: Terms,
         mark: bytes = b"",
         terminal: bool = False,
         in_sudo: bool = False,
-        write: Callable[[_Input], None] | None = None,
-        take: Callable[[bytes], None] | None = None,
-        seconds: float | None = None,
-        killing: Killing | None = None,
     ) -> int:
         """The same for a program with a pipe to itself, in a terminal or on a target without a shell.
 
         Args:
             pipe: to the program
+            reply, terms: as for :meth:`run`
             mark: with which it says its process id, if it does
             terminal: whether the pipe is to a terminal
             in_sudo: whether :data:`IN_SUDO_TERMINAL` is around the command
         """
         shell = _Shell(pipe, mark or secrets.token_hex(8).encode(), terminal)
-        if take is not None:
-            shell.out = _Blocks(shell.out.mark, take)
-        shell.out.sinks, shell.err.sinks = [take or reply.out], [reply.err]
+        if terms.take is not None:
+            shell.out = _Blocks.after(shell.out)
+        shell.out.sinks, shell.err.sinks = [terms.take or reply.out], [reply.err]
         if mark:
             shell.out.sinks = [shell.noise.out, reply.out, *([reply.out, _drop] if in_sudo else [])]
-        writer = _Writer(pipe, write, begins=shell.out.at_mark(2) if in_sudo else None)
+        writer = _Writer(pipe, terms.write, begins=shell.out.at_mark(2) if in_sudo else None)
         leaving = gevent.spawn(writer.leave, shell.out.at_mark(3), mark) if in_sudo else None
         try:
-            self._converse(shell, None, writer, seconds, killing if mark else None)
+            self._converse(shell, None, writer, terms if mark else replace(terms, killing=None))
         finally:
             if leaving is not None:
                 leaving.kill()
@@ -1116,18 +1129,11 @@ class ShellSession:
             raise ConnectError("The connection broke while a command was running")
         return _exit_code(status)
 
-    def _converse(
-        self,
-        shell: _Shell,
-        until: int | None,
-        writer: _Writer | None,
-        seconds: float | None,
-        killing: Killing | None,
-    ) -> bool:
+    def _converse(self, shell: _Shell, until: int | None, writer: _Writer | None, terms: Terms) -> bool:
         """Listen to a shell until it has answered so many commands, or has gone; tells whether it has answered."""
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = None if terms.seconds is None else time.monotonic() + terms.seconds
         last_reads = _LAST_READS
-        self._running[shell] = killing
+        self._running[shell] = terms.killing
         try:
             while until is None or shell.answered < until:
                 if deadline is not None and time.monotonic() > deadline:
@@ -1139,7 +1145,7 @@ class ShellSession:
         except TimeoutError:
             error = self._kill(shell)
             left = f"; what it started may still run: {error}" if error else ""
-            raise TimeoutError(f"Command timed out after {seconds}s{left}") from None
+            raise TimeoutError(f"Command timed out after {terms.seconds}s{left}") from None
         except BaseException:
             # Who stops waiting for a command wants it ended; the killing is not to be cut short as the waiting was
             self._killers.spawn(self._kill, shell)
@@ -1182,7 +1188,7 @@ class ShellSession:
                 shell.hear_pid(_KILL_SECONDS)
                 for line in killing(shell.pid) if shell.pid else []:
                     reply = Reply()
-                    code = self.run(line, reply, seconds=_KILL_SECONDS, killing=_not_killed)
+                    code = self.run(line, reply, _KILLING)
                     # The last one sees what is left
                     failure = OSError(reply.text() or f"exit code {code} of what was to end it") if code else None
             except (ConnectError, OSError) as error:
@@ -1205,7 +1211,7 @@ class ShellSession:
         Args:
             texts: the commands, for ``sh``
             replies: one for each, gets its output
-            killing: as for :meth:`run`
+            killing: as in :class:`Terms`
 
         Returns their exit codes. What the shell's death leaves without an answer is asked once more, in a new one.
 
@@ -1248,7 +1254,7 @@ class ShellSession:
                 shell.pipe.send(data)
         else:
             writer = _Writer(shell.pipe, lambda file: file.write(data), then_close=False)
-        self._converse(shell, first + len(lines), writer, None, killing)
+        self._converse(shell, first + len(lines), writer, Terms(killing=killing))
         return [_exit_code(int(status)) for status in shell.out.marks[first + 1 : shell.answered + 1]]
 
 
@@ -1500,7 +1506,7 @@ class SessionConnector(BaseConnector):
                     # The next connection makes files of its own
                     self.host.connector_data.pop(key, None)
                     with suppress(ConnectError, OSError):
-                        self.session.run(f"rm -f {shlex.quote(path)}", Reply(), seconds=_KILL_SECONDS)
+                        self.session.run(f"rm -f {shlex.quote(path)}", Reply(), Terms(seconds=_KILL_SECONDS))
         finally:
             self.session.close()
             self.session = None
@@ -1533,13 +1539,15 @@ class SessionConnector(BaseConnector):
         prefix = self.host.print_prefix if print_output else None
 
         def execute() -> tuple[int, CommandOutput]:
-            line = self._command_line(command, arguments, print_input)
+            line = self._command_line(command, arguments)
+            if print_input:
+                self._show(line)
             reply = Reply(prefix)
-            seconds = controls.get("_timeout")
+            terms = Terms(write, None, controls.get("_timeout"), self._killing(arguments))
             if terminal:
-                code = self._run_in_terminal(command, line, reply, write, seconds, arguments)
+                code = self._run_in_terminal(command, line.get_raw_value(), reply, terms, arguments)
             else:
-                code = self._run(line, reply, write, None, seconds, arguments)
+                code = self._run(line.get_raw_value(), reply, terms)
             return code, reply.output(code)
 
         code, output = execute_command_with_sudo_retry(self.host, arguments, execute)
@@ -1601,12 +1609,11 @@ class SessionConnector(BaseConnector):
         for command, given in commands:
             arguments: Any = given.copy()
             extract_control_arguments(arguments)
-            direct = not _is_elevated(arguments) and _is_plain(command, arguments)
-            if print_input or not direct:
-                text = self._command_line(command, arguments, print_input)
-            if direct:
-                text = self._command_line(command, {**arguments, "_shell_executable": None}, False)
-            texts.append(text)
+            if print_input:
+                self._show(self._command_line(command, arguments))
+            if not _is_elevated(arguments) and _is_plain(command, arguments):
+                arguments["_shell_executable"] = None
+            texts.append(self._command_line(command, arguments).get_raw_value())
         replies = [Reply(self.host.print_prefix if print_output else None) for _ in commands]
         elevated: Any = next((arguments for _, arguments in commands if _is_elevated(arguments)), {})
         codes = self._connected().ask(texts, replies, self._killing(elevated))
@@ -1617,61 +1624,44 @@ class SessionConnector(BaseConnector):
             raise ConnectError("Not connected")
         return self.session
 
-    def _command_line(self, command: StringCommand, arguments: Any, print_input: bool) -> str:
-        """The line that runs a command with its arguments; shown to people if asked."""
+    def _show(self, what: Any) -> None:
+        """Tell people what is run."""
+        echo(f"{self.host.print_prefix}>>> {what}", err=True)
+
+    def _command_line(self, command: StringCommand, arguments: Any) -> StringCommand:
+        """The line that runs a command with its arguments."""
         if not self._has_shell:
             for key in ("_chdir", "_env"):
                 if arguments.get(key):
                     raise OSError(f"{key} needs a shell on the target, which has none (shell_session = False)")
             arguments = {**arguments, "_shell_executable": None}
-        line = make_unix_command_for_host(self.state, self.host, command, **arguments)
-        if print_input:
-            echo(f"{self.host.print_prefix}>>> {line}", err=True)
-        return line.get_raw_value()
+        return make_unix_command_for_host(self.state, self.host, command, **arguments)
 
-    def _run(
-        self,
-        line: str,
-        reply: Reply,
-        write: Callable[[_Input], None] | None,
-        take: Callable[[bytes], None] | None,
-        seconds: float | None,
-        arguments: Any,
-    ) -> int:
+    def _run(self, line: str, reply: Reply, terms: Terms) -> int:
         """Run a command line in a shell, or on a target that has none; returns its exit code."""
         session = self._connected()
-        killing = self._killing(arguments)
         if self._has_shell:
-            return session.run(line, reply, write, take, seconds, killing)
-        pipe = self._start_program(self.program_argv(line))
-        return session.run_program(pipe, reply, write=write, take=take, seconds=seconds, killing=killing)
+            return session.run(line, reply, terms)
+        return session.run_program(self._start_program(self.program_argv(line)), reply, terms)
 
-    def _run_in_terminal(
-        self,
-        command: StringCommand,
-        line: str,
-        reply: Reply,
-        write: Callable[[_Input], None] | None,
-        seconds: float | None,
-        arguments: Any,
-    ) -> int:
+    def _run_in_terminal(self, command: StringCommand, line: str, reply: Reply, terms: Terms, arguments: Any) -> int:
         """Run a command, whose line is known, in a terminal; returns its exit code."""
         session = self._connected()
-        killing = self._killing(arguments)
         if not self._has_shell:
             pipe = self._start_program(self.program_argv(line), terminal=True)
-            return session.run_program(pipe, reply, terminal=True, write=write, seconds=seconds, killing=killing)
+            return session.run_program(pipe, reply, terms, terminal=True)
         mark = secrets.token_hex(8)
         shell = arguments.get("_shell_executable", "sh")
         in_sudo = _is_elevated(arguments) and bool(shell)
         if in_sudo:
             shell, quoted = shlex.join(shlex.split(shell)), shlex.quote(_raw(command))
             around = IN_SUDO_TERMINAL.format(mark=mark, shell=shell, command=quoted)
-            line = self._command_line(StringCommand(around), {**arguments, "_shell_executable": "sh"}, False)
+            arguments = {**arguments, "_shell_executable": "sh"}
+            line = self._command_line(StringCommand(around), arguments).get_raw_value()
         # What log-in shells that are csh or fish would not hand on as it is
         line = re.sub(r"[\\\n!]", lambda found: f"\\0{ord(found[0]):03o}", line)
         pipe = self._start_program([*self.terminal_argv(), "-c", BOOT_IN_TERMINAL, "sh", mark, line], terminal=True)
-        return session.run_program(pipe, reply, mark.encode(), True, in_sudo, write, None, seconds, killing)
+        return session.run_program(pipe, reply, terms, mark.encode(), terminal=True, in_sudo=in_sudo)
 
     def _start_program(self, argv: Sequence[str], **how: bool) -> Pipe:
         """A pipe to a program of its own; ``OSError`` if the command is too long for that."""
@@ -1695,7 +1685,7 @@ class SessionConnector(BaseConnector):
 
         def lines(pid: int) -> list[str]:
             script = _called(KILL, str(pid))
-            return [*(self._command_line(script, way, False) for way in ways), script.get_raw_value()]
+            return [line.get_raw_value() for line in (*(self._command_line(script, way) for way in ways), script)]
 
         return lines
 
@@ -1770,15 +1760,15 @@ class SessionConnector(BaseConnector):
     ) -> None:
         """Run a script that copies a file, or raise what it says."""
         if print_input:
-            echo(f"{self.host.print_prefix}>>> {what}", err=True)
+            self._show(what)
         controls: Any = extract_control_arguments(arguments)
         # The session's own shell does, where nothing starts another one
         arguments = {**arguments, "_shell_executable": "sh" if _is_elevated(arguments) else None}
 
         def execute() -> tuple[int, CommandOutput]:
             reply = Reply()
-            line = self._command_line(script, arguments, False)
-            code = self._run(line, reply, write, take, controls.get("_timeout"), arguments)
+            terms = Terms(write, take, controls.get("_timeout"), self._killing(arguments))
+            code = self._run(self._command_line(script, arguments).get_raw_value(), reply, terms)
             return code, reply.output(code)
 
         code, output = execute_command_with_sudo_retry(self.host, arguments, execute)

@@ -11,7 +11,7 @@ import pytest
 from gevent.event import Event
 
 from pyinfra.api.exceptions import ConnectError
-from pyinfra.connectors.session import Reply, ShellSession, _Blocks, _Lines
+from pyinfra.connectors.session import Reply, ShellSession, Terms, _Blocks, _Lines
 
 
 class FakePipe:
@@ -196,7 +196,7 @@ def test_the_shell_of_facts_makes_room_for_what_kills_a_command() -> None:
     session = session_on(target)
     session.ask(["fact"], [Reply()])
     with pytest.raises(TimeoutError, match=r"^Command timed out after 0\.1s$"):
-        session.run("deaf", Reply(), seconds=0.1, killing=lambda pid: [f"kill {pid}", "kill again"])
+        session.run("deaf", Reply(), Terms(seconds=0.1, killing=lambda pid: [f"kill {pid}", "kill again"]))
     assert target.commands == [b"fpfact", b"cpdeaf", b"cpkill 77", b"cpkill again"]
     assert session.ask(["fact"], [Reply()]) == [3]
     assert session.run("one", Reply()) == 3
@@ -206,7 +206,7 @@ def test_a_command_that_cannot_be_ended_is_told() -> None:
     target = Target(deaf, limit=1)
     session = session_on(target)
     with pytest.raises(TimeoutError, match=r"after 0\.1s; what it started may still run: .*no more channels"):
-        session.run("deaf", Reply(), seconds=0.1, killing=lambda pid: ["kill"])
+        session.run("deaf", Reply(), Terms(seconds=0.1, killing=lambda pid: ["kill"]))
     assert target.commands == [b"cpdeaf"]
 
 
@@ -218,7 +218,7 @@ def test_a_killing_that_fails_is_told_with_what_it_said() -> None:
 
     session = session_on(Target(shell))
     with pytest.raises(TimeoutError, match=r"after 0\.1s; what it started may still run: 77 is still there$"):
-        session.run("one", Reply(), seconds=0.1, killing=lambda pid: [f"kill {pid}"])
+        session.run("one", Reply(), Terms(seconds=0.1, killing=lambda pid: [f"kill {pid}"]))
 
 
 class LateTarget(Target):
@@ -241,7 +241,7 @@ def test_a_command_whose_shell_comes_too_late_is_killed_there(how: str) -> None:
     session = session_on(target)
     session.run("warm", Reply())
     seconds = 0.05 if how == "time-out" else None
-    command = gevent.spawn(session.run, "one", Reply(), seconds=seconds, killing=lambda pid: [f"kill {pid}"])
+    command = gevent.spawn(session.run, "one", Reply(), Terms(seconds=seconds, killing=lambda pid: [f"kill {pid}"]))
     gevent.sleep(0.02)
     if how == "kill_running":
         session.kill_running()
@@ -259,7 +259,7 @@ def test_a_shell_whose_input_cannot_be_read_here_is_let_go() -> None:
     target = Target(good)
     session = session_on(target)
     with pytest.raises(OSError, match="no such luck"):
-        session.run("one", Reply(), write=write)
+        session.run("one", Reply(), Terms(write=write))
     gevent.sleep(0.05)
     assert [pipe.closed for pipe in target.pipes] == [True, False]
 
@@ -347,7 +347,7 @@ def test_a_time_out_is_told_and_the_killing_goes_through_another_shell() -> None
     target = Target(shell)
     session = session_on(target)
     with pytest.raises(TimeoutError, match=r"Command timed out after 0\.1s"):
-        session.run("one", Reply(), seconds=0.1, killing=lambda pid: [f"kill {pid}", "kill again"])
+        session.run("one", Reply(), Terms(seconds=0.1, killing=lambda pid: [f"kill {pid}", "kill again"]))
     assert target.commands == [b"cpone", b"cpkill 77", b"cpkill again"]
     assert target.pipes[0].closed
 
@@ -359,7 +359,7 @@ def test_running_commands_are_killed_from_another_greenlet() -> None:
 
     target = Target(shell)
     session = session_on(target)
-    command = gevent.spawn(session.run, "one", Reply(), killing=lambda pid: ["kill"])
+    command = gevent.spawn(session.run, "one", Reply(), Terms(killing=lambda pid: ["kill"]))
     fact = gevent.spawn(session.ask, ["fact"], [Reply()], lambda pid: ["kill"])
     gevent.sleep(0.05)
     session.kill_running()
@@ -389,7 +389,7 @@ def test_closing_lets_a_killing_end_that_has_begun(how: str) -> None:
     target = Target(shell)
     session = session_on(target)
     session.run("warm", Reply())
-    command = gevent.spawn(session.run, "one", Reply(), killing=lambda pid: ["kill"])
+    command = gevent.spawn(session.run, "one", Reply(), Terms(killing=lambda pid: ["kill"]))
     gevent.sleep(0.01)
     if "killed" in how:
         gevent.spawn(session.kill_running)
@@ -410,7 +410,7 @@ def test_who_stops_waiting_for_a_command_has_it_killed() -> None:
     target = Target(shell)
     session = session_on(target)
     with gevent.Timeout(0.05, False):
-        session.run("one", Reply(), killing=lambda pid: ["kill"])
+        session.run("one", Reply(), Terms(killing=lambda pid: ["kill"]))
     session.close()
     assert b"cpkill" in target.commands
 
