@@ -111,6 +111,21 @@ def test_a_script_can_be_read_by_no_one_else_while_it_is_uploaded(
     assert modes == [0o600, 0o600]
 
 
+def test_a_script_that_does_not_arrive_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temporary files").mkdir()
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+
+    def fail(*args: object, **kwargs: object) -> bool:
+        raise OSError("no space left")
+
+    with connected_run(TEMP_DIR=str(tmp_path / "temporary files")) as run:
+        monkeypatch.setattr(run.host.connector, "put_file", fail)
+        with pytest.raises(AssertionError, match="no space left"):
+            run.op(server.script, src=str(script))
+    assert os.listdir(tmp_path / "temporary files") == []
+
+
 def test_a_signal_reaches_its_process(run: Run) -> None:
     # It says itself what it got: its exit code may be taken by gevent's loop
     script = "trap 'echo INT; exit' INT; echo ready; while :; do sleep 0.05; done"

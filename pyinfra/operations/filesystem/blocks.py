@@ -13,7 +13,7 @@ from pyinfra.api.hiddenvalue import mask_like, reveal
 from pyinfra.facts.files import Block, FindInFile
 from pyinfra.facts.util.block_markers import DEFAULT_LINES, awk_file, awk_pattern, block_marker_lines
 
-from ..util.commands import keep_house, read_fact, succeeded
+from ..util.commands import housekeeping_arguments, read_fact, succeeded
 from ..util.files import adjust_regex, back_up, escape_regex
 from ..util.links import ReplacingCommand
 from ..util.sed import pattern_between_slashes
@@ -176,7 +176,7 @@ class _Rewrite(StringCommand):
             return result
         # Without a class of users, chmod minds the umask
         opened = StringCommand("chmod", "=rw", QuotePath(self.path))
-        changed = opened.execute(state, host, keep_house(connector_arguments))
+        changed = opened.execute(state, host, housekeeping_arguments(connector_arguments))
         return result if succeeded(changed) else changed
 
     def _search(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pyinfra.connectors.util import OutputLine
 from pyinfra.facts.files import File, HashFileFactBase, Md5File, Sha1File, Sha256File, Sha384File
 from pyinfra.facts.server import Date, Which
 
-from ..util.commands import TemporaryFileCommand, keep_house, read_fact, remove_temporary, succeeded
+from ..util.commands import TemporaryFileCommand, housekeeping_arguments, read_fact, remove_temporary, succeeded
 from . import Commands, of_files
 from .paths import Attributes, Steps, remote_path, report_no_change
 
@@ -156,7 +156,7 @@ class _VerifiedDownload(TemporaryFileCommand):
                 remove_temporary(self.temporary, state, host, connector_arguments)
                 return _failed(result, f"{checksum.explain(found)}: the download has taken no file's place")
         touch = StringCommand("touch", QuotePath(self.temporary))
-        touched = touch.execute(state, host, keep_house(connector_arguments))
+        touched = touch.execute(state, host, housekeeping_arguments(connector_arguments))
         return result if succeeded(touched) else touched
 
 

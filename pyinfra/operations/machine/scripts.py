@@ -11,7 +11,7 @@ from pyinfra.api.command import QuotePath
 from pyinfra.api.hiddenvalue import HiddenValue, reveal
 
 from .. import files
-from ..util.commands import TemporaryFileCommand, keep_house, remove_temporary, succeeded
+from ..util.commands import TemporaryFileCommand, housekeeping_arguments, remove_temporary, succeeded
 from ..util.files import chmod
 from . import of_server
 
@@ -29,16 +29,17 @@ class _PrivateUpload(FileUploadCommand):
         name = QuotePath(str(self.dest))
         # An upload leaves the mode of a file that is there
         made = StringCommand("rm -f", name, "&& ( umask 077; set -C; : >", name, ")")
-        result = made.execute(state, host, keep_house(connector_arguments))
+        result = made.execute(state, host, housekeeping_arguments(connector_arguments))
         if not succeeded(result):
             return result
-        arrives = False
         try:
-            arrives = succeeded(super().execute(state, host, connector_arguments))
-            return arrives
-        finally:
-            if not arrives:
-                remove_temporary(str(self.dest), state, host, connector_arguments)
+            done = super().execute(state, host, connector_arguments)
+        except Exception:
+            remove_temporary(str(self.dest), state, host, connector_arguments)
+            raise
+        if not succeeded(done):
+            remove_temporary(str(self.dest), state, host, connector_arguments)
+        return done
 
 
 class _MakeExecutable(TemporaryFileCommand):
@@ -52,7 +53,7 @@ class _MakeExecutable(TemporaryFileCommand):
         result = super().execute(state, host, connector_arguments)
         if succeeded(result):
             # Some connectors put a file of another mode in the place of the one that was made for it
-            chmod(self.temporary, "go-rwx").execute(state, host, keep_house(connector_arguments))
+            chmod(self.temporary, "go-rwx").execute(state, host, housekeeping_arguments(connector_arguments))
         return result
 
 

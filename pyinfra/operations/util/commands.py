@@ -23,7 +23,7 @@ def succeeded(result: Any) -> bool:
     return bool(result[0] if isinstance(result, tuple) else result)
 
 
-def keep_house(connector_arguments: ConnectorArguments) -> Any:
+def housekeeping_arguments(connector_arguments: ConnectorArguments) -> Any:
     """The connector arguments for what goes on around a command: its input and exit codes are none of that's."""
     return {key: value for key, value in connector_arguments.items() if key in FACT_ARGUMENT_KEYS}
 
@@ -43,7 +43,7 @@ def read_fact(
     Raises:
         FactError: it could not be read
     """
-    arguments = keep_house(connector_arguments)
+    arguments = housekeeping_arguments(connector_arguments)
     return Reading(state, host, cls(), form_of(cls).bind((), own), arguments, ignore_errors=False).read()[0]
 
 
@@ -62,8 +62,8 @@ class PreparedCommand(StringCommand):
 
 def remove_temporary(path: str, state: State, host: Host, connector_arguments: ConnectorArguments) -> None:
     """Remove a temporary file, if the connection still works."""
-    with suppress(ConnectError):
-        StringCommand("rm", "-f", QuotePath(path)).execute(state, host, keep_house(connector_arguments))
+    with suppress(ConnectError, OSError):
+        StringCommand("rm", "-f", QuotePath(path)).execute(state, host, housekeeping_arguments(connector_arguments))
 
 
 class TemporaryFileCommand(StringCommand):
@@ -82,11 +82,11 @@ class TemporaryFileCommand(StringCommand):
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
         """Run it; returns ``(success, CommandOutput)``."""
-        succeeds = False
         try:
             result = super().execute(state, host, connector_arguments)
-            succeeds = succeeded(result)
-            return result
-        finally:
-            if self.is_last or not succeeds:
-                remove_temporary(self.temporary, state, host, connector_arguments)
+        except Exception:
+            remove_temporary(self.temporary, state, host, connector_arguments)
+            raise
+        if self.is_last or not succeeded(result):
+            remove_temporary(self.temporary, state, host, connector_arguments)
+        return result
