@@ -214,10 +214,11 @@ class Arguments(dict[str, Any]):
     Most operations of a deploy share one of these, so it is never changed.
     """
 
-    __slots__ = ("_connector", "fact_key")
+    __slots__ = ("_connector", "fact_key", "of_facts")
 
     _connector: ConnectorArguments
-    # Stands for those that a fact is read with (see facts.py)
+    # Those that a fact is read with, and what stands for them (see facts.py)
+    of_facts: dict[str, Any]
     fact_key: Any
 
     @property

@@ -22,7 +22,7 @@ from .factcache import freeze, own_copy
 from .failures import HostFailure, as_exception
 from .hiddenvalue import MASK
 from .reading import Bound, Reading, form_of
-from .running import PendingFact, running_on
+from .running import PendingFact, Running, running_on
 
 if TYPE_CHECKING:
     from .host import Host
@@ -147,19 +147,26 @@ def _fact_class(fact: Any) -> type[Any]:
     raise FactTypeError(f"A fact is a class such as server.Home, or the name of one, not {fact!r}")
 
 
-def _fact_arguments(host: Host, given: Mapping[str, Any]) -> tuple[Arguments, bool]:
+def _fact_arguments(host: Host, running: Running | None, given: Mapping[str, Any]) -> tuple[Arguments, bool]:
     """The global arguments to read a fact with: the operation's, if one is asking; and whether they are just those."""
-    own = host.current_op_global_arguments
-    if own is not None and host.in_op:
-        if not given:
-            return own, True
-        return resolve_arguments(host.config, own, given), False
-    return host.resolve_arguments(given), not given
+    if running is None or not running.op_data.sets_in_op:
+        return host.resolve_arguments(given), not given
+    own = running.op_data.global_arguments
+    return (resolve_arguments(host.config, own, given), False) if given else (own, True)
+
+
+def _of_facts(arguments: Arguments) -> dict[str, Any]:
+    """The global arguments that a fact is read with, worked out once."""
+    try:
+        return arguments.of_facts
+    except AttributeError:
+        arguments.of_facts = {key: arguments[key] for key in FACT_ARGUMENT_KEYS}
+        return arguments.of_facts
 
 
 def _connector_arguments(arguments: Arguments, cls: type[FactBase[Any]], given: Mapping[str, Any]) -> dict[str, Any]:
     """What the connector gets with a fact's command."""
-    values = {key: arguments[key] for key in FACT_ARGUMENT_KEYS}
+    values = _of_facts(arguments).copy()
     values.update((key, arguments[key]) for key in given if key in _OPERATION_ONLY)
     if cls.shell_executable and "_shell_executable" not in given:
         values["_shell_executable"] = cls.shell_executable
@@ -173,7 +180,7 @@ def _cache_key(arguments: Arguments, shared: bool, values: dict[str, Any], bound
             try:
                 arguments_key = arguments.fact_key
             except AttributeError:
-                arguments_key = arguments.fact_key = freeze({key: arguments[key] for key in FACT_ARGUMENT_KEYS})
+                arguments_key = arguments.fact_key = freeze(_of_facts(arguments))
         else:
             arguments_key = freeze(values)
         return cls, arguments_key, freeze(bound)
@@ -217,16 +224,16 @@ def get_fact(
     if given:
         own = {key: value for key, value in own.items() if key not in given}
     bound = form_of(cls).bind(tuple(args or ()), own)
-    arguments, shared = _fact_arguments(host, given)
+    running = running_on(host)
+    arguments, shared = _fact_arguments(host, running, given)
     values = _connector_arguments(arguments, cls, given)
 
     seconds = host.config.FACT_CACHE_SECONDS
     key = None
-    if host.in_op and cls.cacheable and seconds:
-        key = _cache_key(arguments, shared, values, bound, cls)
-    running = running_on(host)
     if running is not None:
         running.has_asked = True
+        if running.op_data.sets_in_op and cls.cacheable and seconds:
+            key = _cache_key(arguments, shared, values, bound, cls)
     epoch, began = state.epoch, time.monotonic()
     if key is not None:
         found, value = host.fact_values.get(epoch, seconds, key)
