@@ -441,7 +441,7 @@ class ProcessPipe:
             if ended and not self._terminal:
                 # A process in the background may go on writing for ever
                 self._last_reads -= 1
-            for fd, number in list(self._outputs.items()) if self._last_reads else []:
+            for fd, number in list(self._outputs.items()) if self._last_reads > 0 else []:
                 data = self._read(fd)
                 if data:
                     # The other one comes first the next time: this one may never pause

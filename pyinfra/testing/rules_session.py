@@ -222,17 +222,14 @@ def time_out_of_what_writes(target: Target) -> None:
     target.expect_usable("a time-out")
 
 
+_FLOOD = "while :; do echo x; done"
+
+
 @rule(TIMEOUTS)
 def time_out_of_what_floods(target: Target) -> None:
-    """Output that never pauses, on either output, keeps no time-out from coming and no command from ending."""
-    flood = "while :; do echo x; done"
+    """Output that never pauses, on either output, keeps no time-out from coming."""
     for redirect in ("", ">&2"):
-        expect_time_out(target, flood, redirect)
-        in_background = f"({flood}) {redirect} & sleep 0.2 2> /dev/null || sleep 1; echo $!; echo $! >&2"
-        ran = target.run(in_background, _timeout=30)
-        pids = {line for line in ran.combined if line.isdigit()}
-        target.ok("kill", *pids)
-        expect((ran.success, len(pids)), (True, 1), f"success and process ids, with output {redirect or '>&1'}")
+        expect_time_out(target, _FLOOD, redirect)
     target.expect_usable("a time-out")
 
 
@@ -260,6 +257,18 @@ def background_processes_do_not_delay(target: Target) -> None:
     target.renew()
     expect(target.alive([pid]), [pid], "the process in the background, once the connection was renewed")
     target.ok("kill", pid)
+
+
+@rule(TIMEOUTS)
+def background_processes_may_flood(target: Target) -> None:
+    """A process left in the background whose output never pauses, on either output, keeps no command from ending."""
+    for redirect in ("", ">&2"):
+        in_background = f"({_FLOOD}) {redirect} & sleep 0.2 2> /dev/null || sleep 1; echo $!; echo $! >&2"
+        ran = target.run(in_background, _timeout=30)
+        pids = {line for line in ran.combined if line.isdigit()}
+        target.ok("kill", *pids)
+        expect((ran.success, len(pids)), (True, 1), f"success and process ids, with output {redirect or '>&1'}")
+    target.expect_usable("a process in the background")
 
 
 # Writes to both outputs until the file "$1" is there, or for about ten seconds

@@ -170,7 +170,7 @@ def connected(name: str) -> Iterator[Target]:
 SHELL_SECTIONS = {"The session", "Facts in batches"}
 SHELL_RULES = {
     *{"env", "exit_codes", "exit_codes_of_signals", "long_commands", "many_lines", "quotes"},
-    *{"commands_that_are_too_long_fail", "time_out_of_what_floods"},
+    *{"commands_that_are_too_long_fail", "time_out_of_what_floods", "background_processes_may_flood"},
     *{"stdin_forms", "stdin_is_empty_by_default", "commands_do_not_eat_what_follows", "get_pty_keeps_the_rest"},
     *{"lines_are_whole", "any_bytes_come_back", "time_out_ends_the_tree", "background_processes_do_not_spoil"},
     *{"any_names", "any_bytes", "symbolic_links_are_followed", "temporary_files_are_private", "time_outs_of_files"},
