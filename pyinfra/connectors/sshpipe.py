@@ -353,10 +353,14 @@ class ChannelPipe:
         self._prefers_errors = not self._prefers_errors
         for is_error in (self._prefers_errors, not self._prefers_errors):
             receive = self._channel.recv_stderr if is_error else self._channel.recv
-            with suppress(PipeIsEmptyError):
+            try:
                 data = receive(_BLOCK_SIZE)
-                if data:
-                    return (2 if is_error else 1), data
+            except PipeIsEmptyError:
+                continue
+            except EOFError as error:  # the other side was to hear that there is room for more
+                raise ConnectError(self._describe_loss()) from error
+            if data:
+                return (2 if is_error else 1), data
         return None
 
     def _status_is_known(self) -> bool:

@@ -42,6 +42,26 @@ def test_a_cut_in_the_middle_of_a_command_is_a_connect_error(
     connector.disconnect()
 
 
+def test_a_cut_while_there_is_more_to_read_is_a_connect_error(
+    sshd: SSHServer, ssh_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(message: Any) -> None:
+        raise EOFError
+
+    connector = ssh_connector(ssh_data(sshd, ssh_user))
+    connector.connect()
+    assert connector.connection is not None
+    pipe = connector.open_pipe(["head", "-c", "20000000", "/dev/zero"])
+    monkeypatch.setattr(connector.connection.transport, "_send_user_message", gone)
+    received = 0
+    with pytest.raises(ConnectError, match=r"Connection to .* lost"):
+        while chunk := pipe.receive(10):
+            received += len(chunk[1])
+    assert received < 20_000_000
+    monkeypatch.undo()
+    connector.disconnect()
+
+
 def test_a_cut_in_the_middle_of_a_fact_is_a_connect_error(
     sshd: SSHServer, ssh_user: User, delay_proxy: MakeProxy
 ) -> None:
