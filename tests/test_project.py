@@ -40,6 +40,7 @@ PORTABLE_FILES = [
         "openssh",
         "opensshlogin",
         "opensshsession",
+        "rsyncwords",
     )
 ]
 PUBLIC_NAMES = {
@@ -73,6 +74,7 @@ PORTABLE_MODULES = {
     "pyinfra.connectors.engines",
     "pyinfra.connectors.opensshlogin",
     "pyinfra.connectors.opensshsession",
+    "pyinfra.connectors.rsyncwords",
 }
 
 

@@ -17,9 +17,8 @@ from pyinfra.api.exceptions import ConnectError, InventoryError
 from .base import DataMeta
 from .docker import RUN_META, DockerConnector
 from .engines import Container, answer_seconds, explain_engine, explain_missing, explain_no_answer
-from .session import BOOT, Pipe, Reply, SessionConnector, SessionData, ShellSession
+from .session import BOOT, Pipe, Reply, SessionConnector, SessionData, ShellSession, Terms
 from .ssh import SSHConnector
-from .sshtarget import Target
 from .util import CommandOutput
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class _Login:
         """Run a command on the host; returns its exit code and output, or raises ``TimeoutError``."""
         reply = Reply()
         with self._noting_failure():
-            code = self._shells.run(command.get_raw_value(), reply, seconds=seconds)
+            code = self._shells.run(command.get_raw_value(), reply, Terms(seconds=seconds))
         return code, reply.output(code)
 
     def _open_shell(self) -> Pipe:
@@ -131,8 +130,8 @@ def _logged_in(state: State, host: Host) -> SSHConnector:
     return ssh
 
 
-# By the servers and the ways to log in to them
-_logins: WeakKeyDictionary[State, dict[tuple[Target, int, int], _Login]] = WeakKeyDictionary()
+# By the servers and the ways to log in to them, which are to be equal for containers that share one
+_logins: WeakKeyDictionary[State, dict[Any, _Login]] = WeakKeyDictionary()
 
 
 class DockerSSHData(SessionData):
