@@ -17,7 +17,8 @@ from pyinfra.api.connectors import get_all_connectors
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.inventory import Inventory, host_entry
 from pyinfra.api.masking import masked
-from pyinfra.connectors.sshconfig import SSHConfigError, load_ssh_config
+from pyinfra.connectors.sshconfig import load_ssh_config
+from pyinfra.connectors.sshconfiglines import SSHConfigError
 from pyinfra.context import ctx_inventory
 
 from .commands import import_if_there

@@ -7,7 +7,6 @@ is a host of the configuration without loading one.
 from __future__ import annotations
 
 import getpass
-import glob
 import os
 import re
 import socket
@@ -15,11 +14,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from .sshconfiglines import Line, SSHConfigError, parse_file
 from .sshoptions import ALGORITHMS, ALIASES, LACKING, is_known
 
 DEFAULT_CONFIG_FILE = "~/.ssh/config"
-# As in OpenSSH: files that include each other end here
-MOST_NESTED_INCLUDES = 16
 # Of these every value counts, of all others the first
 _LISTS = {"identityfile", "certificatefile"}
 _YES = {"yes", "true"}
@@ -30,25 +28,8 @@ AUTHENTICATIONS = {
     "password": "passwordauthentication",
     "keyboard-interactive": "kbdinteractiveauthentication",
 }
-# Of these all that stands behind counts, as it is written, with quotation marks that are for somebody else
-_WHOLE = {"proxycommand", "proxyjump", "refuseconnection", "knownhostscommand", "localcommand", "remotecommand"}
 _HIGHEST_PORT = 65535
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-class SSHConfigError(ValueError):
-    """A line of the file cannot be understood; the message names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One setting, or the start of a block, or the lines of an included file."""
-
-    keyword: str
-    arguments: tuple[str, ...]
-    text: str
-    place: str
-    included: tuple[_Line, ...] = ()
 
 
 @dataclass(slots=True)
@@ -107,7 +88,7 @@ class SSHConfig:
     def __init__(self, path: str) -> None:
         self.path = os.path.expanduser(path)
         self.is_there = os.path.exists(self.path)
-        self._lines = tuple(_parse_file(self.path, 0)) if self.is_there else ()
+        self._lines = tuple(parse_file(self.path)) if self.is_there else ()
 
     def lookup(self, name: str, user: str | None = None, port: int | None = None) -> HostSettings:
         """The settings of the host called ``name``; ``user`` and ``port`` stand above those of the file."""
@@ -150,67 +131,10 @@ def load_ssh_config(path: str | None = None) -> SSHConfig:
     return _parsed[key]
 
 
-def _all_lines(lines: Iterable[_Line]) -> Iterator[_Line]:
+def _all_lines(lines: Iterable[Line]) -> Iterator[Line]:
     for line in lines:
         yield line
         yield from _all_lines(line.included)
-
-
-def _parse_file(path: str, depth: int) -> Iterator[_Line]:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        for number, raw in enumerate(file, 1):
-            place = f"{path} line {number}"
-            match = re.match(r"\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*$", raw)
-            if match is None:
-                if raw.strip() and not raw.lstrip().startswith("#"):
-                    raise SSHConfigError(f"{place}: no setting with a value: {raw.strip()!r}")
-                continue
-            keyword, text = match[1].lower(), match[2]
-            arguments = (text,) if keyword in _WHOLE and text else tuple(_words(text, place))
-            if not arguments:
-                raise SSHConfigError(f"{place}: {match[1]} has no value")
-            included: tuple[_Line, ...] = ()
-            if keyword == "include":
-                included = tuple(_parse_includes(arguments, place, depth))
-            yield _Line(keyword, arguments, text, place, included)
-
-
-# A part of a word: what a backslash stands before, a quoted text or anything else
-_QUOTED = r"""(?:\\[\\"']|\\(?![\\"'])|[^\\{0}])*"""
-_PART = re.compile(
-    r"""\\(?P<sign>[\\"' ])|"(?P<double>"""
-    + _QUOTED.format('"')
-    + r""")"|'(?P<single>"""
-    + _QUOTED.format("'")
-    + r""")'|(?P<plain>[^\s"'])"""
-)
-
-
-def _words(text: str, place: str) -> Iterator[str]:
-    """The words of a line up to a comment: quotation marks of both kinds hold them together, as do backslashes."""
-    rest = text.lstrip()
-    while rest and not rest.startswith("#"):
-        word = ""
-        while rest and not rest[0].isspace():
-            part = _PART.match(rest)
-            if part is None:
-                raise SSHConfigError(f"{place}: a quotation mark is missing: {text}")
-            quoted = part["double"] if part["double"] is not None else part["single"]
-            word += re.sub(r"\\([\\\"'])", r"\1", quoted) if quoted is not None else part["sign"] or part["plain"]
-            rest = rest[part.end() :]
-        yield word
-        rest = rest.lstrip()
-
-
-def _parse_includes(patterns: Iterable[str], place: str, depth: int) -> Iterator[_Line]:
-    if depth >= MOST_NESTED_INCLUDES:
-        raise SSHConfigError(f"{place}: more than {MOST_NESTED_INCLUDES} files include each other")
-    for pattern in patterns:
-        # As in OpenSSH: beside the user's own configuration, wherever the including file is
-        full_pattern = os.path.join(os.path.expanduser("~/.ssh"), os.path.expanduser(pattern))
-        for path in sorted(glob.glob(full_pattern)):
-            if not os.path.isdir(path):
-                yield from _parse_file(path, depth + 1)
 
 
 def _matches(value: str, patterns: Iterable[str]) -> bool:
@@ -246,7 +170,7 @@ class _Search:
         self.applies = True
         self.warnings: list[str] = []
 
-    def walk(self, lines: Iterable[_Line]) -> None:
+    def walk(self, lines: Iterable[Line]) -> None:
         for line in lines:
             if line.keyword == "host":
                 self.applies = _matches(self.name, line.arguments)
@@ -260,12 +184,12 @@ class _Search:
             else:
                 self._take(line)
 
-    def _take(self, line: _Line) -> None:
+    def _take(self, line: Line) -> None:
         keyword = ALIASES.get(line.keyword, line.keyword)
         if keyword in _LISTS:
             self.values.setdefault(keyword, []).append(line.arguments[0])
         elif keyword not in self.values:
-            self.values[keyword] = [line.text] if keyword in _WHOLE else list(line.arguments)
+            self.values[keyword] = list(line.arguments)
             self.places[keyword] = line.place
             if not is_known(keyword) and not self._is_ignored(keyword):
                 self.warnings.append(f"{line.place}: unknown setting: {line.keyword}")
@@ -286,7 +210,7 @@ class _Search:
     def user(self) -> str:
         return self.given_user or self.first("user") or getpass.getuser()
 
-    def _match(self, line: _Line) -> bool:
+    def _match(self, line: Line) -> bool:
         words = list(line.arguments)
         while words:
             criterion = words.pop(0)
@@ -308,7 +232,7 @@ class _Search:
                 return False
         return True
 
-    def _criterion(self, criterion: str, value: str, line: _Line) -> bool | None:
+    def _criterion(self, criterion: str, value: str, line: Line) -> bool | None:
         """Whether a value meets the criterion; ``None`` where that cannot be told."""
         patterns = value.split(",")
         if criterion == "host":

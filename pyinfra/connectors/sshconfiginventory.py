@@ -9,7 +9,8 @@ from typing import Any
 from pyinfra.api.exceptions import InventoryError
 
 from .base import BaseConnector
-from .sshconfig import DEFAULT_CONFIG_FILE, SSHConfigError, load_ssh_config
+from .sshconfig import DEFAULT_CONFIG_FILE, load_ssh_config
+from .sshconfiglines import SSHConfigError
 
 _NAME = "@sshconfig"
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from pyinfra.api.exceptions import ConnectError
 
-from .sshconfig import AUTHENTICATIONS, HostSettings, SSHConfig, SSHConfigError, load_ssh_config
+from .sshconfig import AUTHENTICATIONS, HostSettings, SSHConfig, load_ssh_config
+from .sshconfiglines import SSHConfigError
 
 HOST_KEY_MODES = ("ask", "yes", "no", "off", "accept-new")
 # As OpenSSH's ServerAliveInterval and ServerAliveCountMax; it has the first one off

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra.connectors.sshconfig import SSHConfig, SSHConfigError, load_ssh_config
+from pyinfra.connectors.sshconfig import SSHConfig, load_ssh_config
+from pyinfra.connectors.sshconfiglines import SSHConfigError
 from pyinfra.connectors.sshoptions import ALIASES, FOLLOWED, LACKING, WITHOUT_EFFECT, is_known, left_out
 from pyinfra.connectors.sshtarget import resolve_target
 
