@@ -308,6 +308,13 @@ def _is_our_child(pid: int) -> bool:
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
+def _spawn(argv: Sequence[str], actions: list[Any]) -> int:
+    """Start a program in a session of its own; returns its process id."""
+    return os.posix_spawnp(
+        argv[0], list(argv), os.environ, file_actions=actions, setsid=True, setsigmask=[], setsigdef=_IGNORED
+    )
+
+
 def _has_foreign_handler(number: int) -> bool:
     """Whether this process handles a signal by what Python knows nothing of, such as gevent's loop; on Linux."""
     if signal.getsignal(number) == signal.SIG_DFL:
@@ -349,15 +356,7 @@ class ProcessPipe:
             loop.install_sigchld()
         self._reap()
         try:
-            self.pid = os.posix_spawnp(
-                argv[0],
-                list(argv),
-                os.environ,
-                file_actions=actions,
-                setsid=True,
-                setsigmask=[],
-                setsigdef=_IGNORED,
-            )
+            self.pid = _spawn(argv, actions)
         except BaseException:
             for fd in set(ours):
                 _close(fd)
@@ -544,11 +543,8 @@ class ProcessPipe:
         os.set_blocking(fd, True)
         actions = [(os.POSIX_SPAWN_DUP2, fd, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
         actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
-        argv = ["sh", "-c", "cd /; exec cat"]
         with suppress(OSError):
-            pid = os.posix_spawnp(
-                argv[0], argv, os.environ, file_actions=actions, setsid=True, setsigmask=[], setsigdef=_IGNORED
-            )
+            pid = _spawn(["sh", "-c", "cd /; exec cat"], actions)
             if self._child is None:
                 self._drains.append(pid)
 
@@ -887,9 +883,6 @@ class Terms:
     killing: Killing | None = None
 
 
-_KILLING = Terms(seconds=_KILL_SECONDS, killing=_not_killed)
-
-
 def explain_silence(why: str, said: str) -> str:
     """Why no shell answers: how the program ended that should have been one, and what it said."""
     because = f"{why}: {said}" if said else why
@@ -1188,7 +1181,7 @@ class ShellSession:
                 shell.hear_pid(_KILL_SECONDS)
                 for line in killing(shell.pid) if shell.pid else []:
                     reply = Reply()
-                    code = self.run(line, reply, _KILLING)
+                    code = self.run(line, reply, Terms(seconds=_KILL_SECONDS, killing=_not_killed))
                     # The last one sees what is left
                     failure = OSError(reply.text() or f"exit code {code} of what was to end it") if code else None
             except (ConnectError, OSError) as error:
@@ -1356,15 +1349,12 @@ def _local_file(filename_or_io: str | IO[Any]) -> Iterator[Callable[[bytes], Any
     path = os.path.realpath(os.fspath(filename_or_io))
     folder = os.path.dirname(path)
     old = os.stat(path) if os.path.exists(path) else None
-    if old is not None and not stat.S_ISREG(old.st_mode):
-        with open(path, "wb") as file:
-            yield file.write
-        return
-    if old is not None and (old.st_nlink > 1 or not os.access(folder, os.W_OK)):
+    if old is not None and (not stat.S_ISREG(old.st_mode) or old.st_nlink > 1 or not os.access(folder, os.W_OK)):
         with open(path, "ab") as file, tempfile.TemporaryFile() as copy:
             yield copy.write
             copy.seek(0)
-            file.truncate(0)
+            if stat.S_ISREG(old.st_mode):
+                file.truncate(0)
             shutil.copyfileobj(copy, file)
         return
     try:
@@ -1478,12 +1468,8 @@ class SessionConnector(BaseConnector):
     def connect(self) -> None:
         """Open the first shell, or raise :class:`ConnectError`."""
         self._has_shell = self.host.data.get("shell_session", True) is not False
-        self.session = ShellSession(
-            self._open_shell,
-            self.state.config.CONNECT_TIMEOUT,
-            self.opens_ahead,
-            self.explain_silence,
-        )
+        seconds = self.state.config.CONNECT_TIMEOUT
+        self.session = ShellSession(self._open_shell, seconds, self.opens_ahead, self.explain_silence)
         if self._has_shell:
             self.session.open()
 

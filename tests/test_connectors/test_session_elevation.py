@@ -156,8 +156,9 @@ def test_text_and_surroundings_arrive_as_they_are(elevated: Elevated) -> None:
             for way in ("su", "sudo and su", "sudo with a log-in and su")
             for shell in ("csh", "tcsh", "fish")
         ],
-        # csh closes the descriptors by which the command gets its input
         ("su with a password", "fish"),
+        # csh closes the descriptors by which the command gets its input
+        ("su with a password and sh", "csh"),
     ],
 )
 def test_any_log_in_shell_of_the_user_hands_commands_on(free: OrdinaryUser, way: str, shell: str) -> None:
@@ -172,6 +173,8 @@ def test_any_log_in_shell_of_the_user_hands_commands_on(free: OrdinaryUser, way:
         arguments: dict[str, Any] = {"_su_user": user.name}
         if "password" in way:
             arguments["_su_password"] = user.password
+        if "and sh" in way:
+            arguments["_su_shell"] = "sh"
         if "sudo" in way:
             arguments |= {"_sudo": True, "_use_sudo_login": "log-in" in way}
         command = StringCommand("printf '%s\\n'", QuoteString(text), '"$TEXT"; cat; exit 3')
