@@ -1617,9 +1617,7 @@ class SessionConnector(BaseConnector):
     def _command_line(self, command: StringCommand, arguments: Any) -> StringCommand:
         """The line that runs a command with its arguments."""
         if not self._has_shell:
-            for key in ("_chdir", "_env"):
-                if arguments.get(key):
-                    raise OSError(f"{key} needs a shell on the target, which has none (shell_session = False)")
+            refuse_without_shell(arguments)
             arguments = {**arguments, "_shell_executable": None}
         return make_unix_command_for_host(self.state, self.host, command, **arguments)
 
@@ -1763,6 +1761,13 @@ class SessionConnector(BaseConnector):
 
 
 _NO_PART_OF_KILLING = ("_chdir", "_env", "_shell_executable", "_stdin", "_timeout", "_get_pty", "_success_exit_codes")
+
+
+def refuse_without_shell(arguments: Any) -> None:
+    """Raise ``OSError`` if there are arguments that only a shell on the target can honour."""
+    for key in ("_chdir", "_env"):
+        if arguments.get(key):
+            raise OSError(f"{key} needs a shell on the target, which has none (shell_session = False)")
 
 
 def _askpass_paths(data: Any) -> list[str]:

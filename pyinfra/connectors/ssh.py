@@ -18,7 +18,7 @@ from pyinfra.api.output import echo
 
 from .base import DataMeta
 from .rsyncwords import config_value, remote_folder, remote_rsync
-from .session import BOOT, SessionConnector, SessionData, rsync_path
+from .session import BOOT, SessionConnector, SessionData, refuse_without_shell, rsync_path
 from .sshlogin import Connection, connect_with_retries
 from .sshpipe import ChannelPipe
 from .sshtarget import Target, default_hostname, resolve_target
@@ -224,6 +224,7 @@ class SSHConnector(SessionConnector):
             raise OSError(
                 f"Cannot {what} {remote_filename} as another user: {self.host.name} has shell_session = False"
             )
+        refuse_without_shell(arguments)
         if self.connection is None:
             raise ConnectError("Not connected")
         if print_input:

@@ -106,6 +106,11 @@ def test_files_as_another_user_are_refused(without_shell: SSHConnector) -> None:
         without_shell.put_file(io.BytesIO(b"x"), "x", _sudo=True)
 
 
+def test_a_folder_to_be_in_is_refused(without_shell: SSHConnector) -> None:
+    with pytest.raises(OSError, match="_chdir needs a shell on the target"):
+        without_shell.put_file(io.BytesIO(b"x"), "x", _chdir="/tmp")
+
+
 def test_commands_run_one_by_one_without_a_shell(without_shell: SSHConnector) -> None:
     assert run(without_shell, "echo one") == (True, "one", "")
     assert run(without_shell, "exit 3")[0] is False
