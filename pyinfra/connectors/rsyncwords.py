@@ -24,7 +24,8 @@ def remote_rsync(state: State, host: Host, arguments: Any) -> StringCommand:
     """The words that start rsync on the host as connector arguments say, and that take its own arguments after them.
 
     Raises:
-        NotImplementedError: it would have to run with su, which takes no arguments after a command
+        NotImplementedError: it would have to run with su, which takes no arguments after a command, or in a log-in by
+            sudo with variables that a shell has to take apart first
     """
     if arguments.get("_su_user"):
         raise NotImplementedError(f"[{host.name}] rsync cannot run with _su_user: use _sudo and _sudo_user, or _doas")
@@ -33,6 +34,10 @@ def remote_rsync(state: State, host: Host, arguments: Any) -> StringCommand:
         for name, value in (arguments.get("_env") or {}).items()
     ]
     program = StringCommand(*(["env", *variables] if variables else []), "rsync")
+    text = program.get_raw_value()
+    in_login = arguments.get("_sudo") and arguments.get("_use_sudo_login")
+    if in_login and ("$" in text or "\n" in text or not text.isascii()):
+        raise NotImplementedError(f"[{host.name}] rsync cannot have such an _env with _use_sudo_login: leave one out")
     given = {key: arguments[key] for key in _ELEVATION_KEYS if arguments.get(key)}
     return make_unix_command_for_host(state, host, program, _shell_executable=None, **given)
 

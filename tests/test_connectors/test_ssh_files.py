@@ -247,6 +247,12 @@ def test_rsync_says_that_it_cannot_run_with_su() -> None:
         ssh_connector({"ssh_hostname": "h"}).rsync("src", "dest", ["-a"], _su_user="www")
 
 
+def test_rsync_says_that_a_log_in_by_sudo_leaves_its_arguments_no_place() -> None:
+    arguments: Any = {"_sudo": True, "_use_sudo_login": True, "_env": {"A": "$HOME"}}
+    with pytest.raises(NotImplementedError, match="such an _env with _use_sudo_login"):
+        ssh_connector({"ssh_hostname": "h"}).rsync("src", "dest", ["-a"], **arguments)
+
+
 def test_rsync_runs_with_doas_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     line = rsync_line(monkeypatch, {"ssh_hostname": "h"}, _doas=True, _doas_user="www")
     assert "--rsync-path 'doas -n -u www rsync' src" in line
