@@ -93,7 +93,10 @@ class HostOperation:
                 raise
             return False
         except gevent.Timeout as timeout:
-            goes_on = self._finish(_Attempt(succeeded=False, failures=[self._failure(error=as_exception(timeout))]), 0)
+            goes_on = False
+            if not self.op_data.operation_meta.is_complete():
+                failure = self._failure(error=as_exception(timeout))
+                goes_on = self._finish(_Attempt(succeeded=False, failures=[failure]), 0)
             if self.is_nested:
                 raise
             return goes_on
