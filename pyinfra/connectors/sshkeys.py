@@ -74,10 +74,14 @@ def _decrypt(path: str, passphrase: str | None, ask: bool) -> PKey:
         if not passphrase:
             raise
         raise ConnectError(f"Incorrect password for private key file: {path}") from None
+    encrypted = ConnectError(f"Private key file ({path}) is encrypted, set ssh_key_password to use this key")
     if not ask or not sys.stdin.isatty():
-        raise ConnectError(f"Private key file ({path}) is encrypted, set ssh_key_password to use this key")
-    with paused():
-        passphrase = getpass.getpass(f"Enter password for private key: {path}: ")
+        raise encrypted
+    try:
+        with paused():
+            passphrase = getpass.getpass(f"Enter password for private key: {path}: ")
+    except EOFError:
+        raise encrypted from None
     try:
         key = _parse(path, passphrase)
     except (PasswordRequiredException, ConnectError):

@@ -155,6 +155,21 @@ def test_ctrl_c_where_the_password_of_a_key_is_asked_for_ends_the_run(
     assert "    Interrupted" in terminal.lines
 
 
+def test_the_end_of_input_where_the_password_of_a_key_is_asked_for_is_told_in_words(
+    folder: Folder,
+    words: tuple[str, ...],
+    terminals: list[Terminal],
+) -> None:
+    key = make_key(folder.path / "key", passphrase="it's secret")
+    words = (*words[:4], "--ssh-key", str(key), *words[6:])
+    terminals.append(terminal := Terminal(folder, *words, "127.0.0.1", "exec", "--", "true"))
+    terminal.wait_for("Enter password for private key")
+    terminal.wait_until_nothing_is_echoed()
+    terminal.process.sendeof()
+    assert terminal.end() == 1
+    assert f"Private key file ({key}) is encrypted, set ssh_key_password" in terminal.seen
+
+
 @pytest.mark.parametrize("scheme", ["@ssh", "@openssh"])
 def test_ctrl_c_where_a_host_key_is_asked_about_ends_the_run(
     folder: Folder,
