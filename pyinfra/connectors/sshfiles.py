@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from pyinfra.api.exceptions import ConnectError
@@ -18,11 +19,24 @@ _BLOCK_SIZE = 1 << 18
 _ANSWER_SECONDS = 60.0
 
 
+@contextmanager
+def _own(filename_or_io: str | IO[Any]) -> Iterator[str | IO[Any]]:
+    """A path, or a copy of a file object: other hosts may be reading that meanwhile, by SFTP in threads."""
+    if not hasattr(filename_or_io, "read"):
+        yield filename_or_io
+        return
+    with tempfile.TemporaryFile() as copy:
+        with get_file_io(filename_or_io) as source:
+            for block in read_blocks(source):
+                copy.write(block)
+        yield copy
+
+
 def upload_by_sftp(connection: Connection, filename_or_io: str | IO[Any], remote_filename: str) -> None:
     """Write a local file or file object to a file of the target, or raise ``OSError``."""
 
     def upload(sftp: Any) -> None:
-        with get_file_io(filename_or_io) as source, sftp.open(remote_filename, "wb") as target:
+        with get_file_io(own) as source, sftp.open(remote_filename, "wb") as target:
             target.set_pipelined(True)
             size = 0
             for block in read_blocks(source):
@@ -30,7 +44,8 @@ def upload_by_sftp(connection: Connection, filename_or_io: str | IO[Any], remote
                 size += len(block)
         _check(remote_filename, sftp.stat(remote_filename).st_size, size)
 
-    _with_sftp(connection, upload)
+    with _own(filename_or_io) as own:
+        _with_sftp(connection, upload)
 
 
 def download_by_sftp(connection: Connection, filename_or_io: str | IO[Any], remote_filename: str) -> None:
@@ -90,7 +105,7 @@ def _with_sftp(connection: Connection, work: Callable[[Any], None]) -> None:
 
 def upload_by_scp(connection: Connection, filename_or_io: str | IO[Any], remote_filename: str) -> None:
     """Write a local file or file object to a file of the target, or raise ``OSError``."""
-    with get_file_io(filename_or_io) as source, _measured(source) as (file, size):
+    with _own(filename_or_io) as own, get_file_io(own) as source, _measured(source) as (file, size):
         pipe = _start(connection, "-t", remote_filename)
         try:
             _expect_ok(pipe)

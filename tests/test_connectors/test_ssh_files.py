@@ -106,6 +106,14 @@ def test_files_as_another_user_are_refused(without_shell: SSHConnector) -> None:
         without_shell.put_file(io.BytesIO(b"x"), "x", _sudo=True)
 
 
+def test_one_file_object_can_be_sent_several_times_at_once(without_shell: SSHConnector, ssh_user: User) -> None:
+    content = os.urandom(3_000_000)
+    source = io.BytesIO(content)
+    sending = [gevent.spawn(without_shell.put_file, source, f"shared-{number}") for number in range(3)]
+    gevent.joinall(sending, raise_error=True)
+    assert [(ssh_user.home / f"shared-{number}").read_bytes() == content for number in range(3)] == [True] * 3
+
+
 def test_a_folder_to_be_in_is_refused(without_shell: SSHConnector) -> None:
     with pytest.raises(OSError, match="_chdir needs a shell on the target"):
         without_shell.put_file(io.BytesIO(b"x"), "x", _chdir="/tmp")
