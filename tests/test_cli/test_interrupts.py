@@ -20,6 +20,11 @@ ASK = {
 }
 
 
+def wait_until_it_reads() -> None:
+    """Wait while Python goes from the prompt on to the input: between the two it keeps a Ctrl-C to itself."""
+    time.sleep(0.5)
+
+
 @pytest.mark.parametrize("how", ASK)
 def test_ctrl_c_ends_deploy_code_that_lets_nothing_else_run(
     folder: Folder,
@@ -29,7 +34,7 @@ def test_ctrl_c_ends_deploy_code_that_lets_nothing_else_run(
     folder.write("deploy.py", ASK[how])
     terminals.append(terminal := Terminal(folder, "-y", "@fake/a,b", "deploy.py"))
     terminal.wait_for("give: ")
-    terminal.wait_until_nothing_is_echoed() if how == "getpass" else time.sleep(0.1)
+    terminal.wait_until_nothing_is_echoed() if how == "getpass" else wait_until_it_reads()
     terminal.press_ctrl_c()
     assert terminal.end() == 130
     assert terminal.echoes_at_the_end
@@ -174,6 +179,7 @@ def test_after_the_first_ctrl_c_disconnecting_takes_the_time_that_it_needs(
     folder.write("deploy.py", ASK["input"])
     terminals.append(terminal := Terminal(folder, "-y", "@slow:Slow", "deploy.py"))
     terminal.wait_for("give: ")
+    wait_until_it_reads()
     terminal.press_ctrl_c()
     assert terminal.end() == 130
     assert (folder.path / "disconnected").exists()
@@ -184,6 +190,7 @@ def test_the_second_ctrl_c_limits_the_time_for_disconnecting(folder: Folder, ter
     folder.write("deploy.py", ASK["input"])
     terminals.append(terminal := Terminal(folder, "-y", "@slow:Slow", "deploy.py"))
     terminal.wait_for("give: ")
+    wait_until_it_reads()
     terminal.press_ctrl_c()
     terminal.wait_for("it disconnects")
     pressed_at = time.monotonic()

@@ -215,7 +215,9 @@ def test_what_is_left_in_the_background_goes_on_writing_after_the_run(tmp_path: 
         check=False,
         cwd=Path(__file__).parents[2],
     )
-    assert (ran.stdout, ran.stderr) == ("started\n", "")
+    lines = ran.stdout.splitlines()
+    # It may have been as quick as the command
+    assert ("started" in lines, set(lines) <= {"started", "tick", "tock"}, ran.stderr) == (True, True, "")
     assert not file.exists() or int(file.read_text() or 0) < 20, "the run has not waited for it"
     with gevent.Timeout(20):
         while not file.exists() or file.read_text() != "20\n":
