@@ -23,6 +23,8 @@ from pyinfra.api.output import echo, format_text
 from .commandoutput import CommandOutput, OutputLine
 
 _BLOCK_SIZE = 1 << 16
+# How many lines may be read before others have their turn
+_LINES_IN_A_TURN = 200
 # How long a process that was killed may take to end
 _END_SECONDS = 1
 
@@ -63,6 +65,11 @@ def write_stdin(stdin: Any, buffer: Any) -> None:
         buffer.close()
 
 
+def _take_turns() -> None:
+    """Let others work where output never pauses, and time-outs come; ``sleep(0)`` need not let the loop see those."""
+    gevent.idle(priority=1)
+
+
 def read_output_buffers(
     stdout_buffer: Iterable[Any],
     stderr_buffer: Iterable[Any],
@@ -84,7 +91,9 @@ def read_output_buffers(
     lines: list[OutputLine] = []
 
     def read(name: str, buffer: Iterable[Any]) -> None:
-        for data in buffer:
+        for number, data in enumerate(buffer, 1):
+            if number % _LINES_IN_A_TURN == 0:
+                _take_turns()
             line = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
             line = line.rstrip("\r\n") if line.endswith(("\n", "\r")) else line
             lines.append(OutputLine(name, line))
@@ -120,8 +129,7 @@ def _lines_until_over(fd: int, is_over: Callable[[], bool]) -> Iterator[bytes]:
             continue
         if not data:
             break
-        # Where output never pauses others are to work, and time-outs to come: with sleep(0) the loop may see neither
-        gevent.idle(priority=1)
+        _take_turns()
         if left is not None:
             left -= len(data)
         first, *lines = data.split(b"\n")

@@ -68,8 +68,10 @@ _BLOCK_SIZE = 1 << 17
 _SENT_AT_ONCE = 1 << 14
 # What a terminal keeps of a line that is typed, without its end; the rest is lost
 _LONGEST_TYPED = 4095
-# How often what is there is read once a program has ended, or its time is up: who still writes may do so for ever
+# How often, and how long, what is there is read once a program has ended, or its time is up: who still writes may do so
+# for ever
 _LAST_READS = 8
+_LAST_SECONDS = 0.2
 # How long what kills a command may itself take, and how long a shell that has answered may take to end
 _KILL_SECONDS = 10
 _END_SECONDS = 1
@@ -1125,14 +1127,16 @@ class ShellSession:
     def _converse(self, shell: _Shell, until: int | None, writer: _Writer | None, terms: Terms) -> bool:
         """Listen to a shell until it has answered so many commands, or has gone; tells whether it has answered."""
         deadline = None if terms.seconds is None else time.monotonic() + terms.seconds
-        last_reads = _LAST_READS
+        given_up_at = None
         self._running[shell] = terms.killing
         try:
             while until is None or shell.answered < until:
-                if deadline is not None and time.monotonic() > deadline:
-                    last_reads -= 1
-                if not last_reads:
-                    raise TimeoutError
+                now = time.monotonic()
+                if deadline is not None and now > deadline:
+                    # Others may have kept this one from an answer that is there
+                    given_up_at = given_up_at or now + _LAST_SECONDS
+                    if now > given_up_at:
+                        raise TimeoutError
                 if not shell.listen(deadline):
                     break
         except TimeoutError:

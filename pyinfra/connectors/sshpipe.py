@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Read at once: enough to be quick, little enough to share memory with many hosts
-_BLOCK_SIZE = 1 << 20
+_BLOCK_SIZE = 1 << 18
 # Sent before others get their turn
 _TURN_SIZE = 1 << 20
 # A write of this size fits into the socket's buffer: it needs no thread of its own

@@ -176,6 +176,14 @@ def test_buffers_are_read_as_lines() -> None:
     assert output.stderr_lines == ["c"]
 
 
+def test_buffers_that_never_pause_keep_no_time_out_from_coming() -> None:
+    end = time.monotonic() + 20
+    flood = iter(lambda: b"x\n" if time.monotonic() < end else b"", b"")
+    with pytest.raises(TimeoutError, match="timed out after 1s"):
+        read_output_buffers(flood, [], 1, False, "")
+    assert time.monotonic() < end
+
+
 def test_a_local_process_gives_its_exit_code_and_output(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     monkeypatch.setattr("pyinfra.connectors.localprocess.echo", lambda text, **_: shown.append(text))
