@@ -166,6 +166,8 @@ def _data(parts: dict[str, str]) -> dict[str, Any]:
 
 # What kubectl writes at the end where a program has failed: to its error output, or its terminal
 _VERDICT = b"command terminated with exit code "
+# And in a terminal, where the program ends before what is typed, such as the end of its input, has reached it
+_TOO_LATE = re.compile(rb'E\d{4} \S+ +\d+ \S+\] "Unhandled Error" err="websocket: close sent"\r?\n')
 
 
 class _KubectlPipe(ProcessPipe):
@@ -194,6 +196,8 @@ class _KubectlPipe(ProcessPipe):
                 return self._end()
             number, data = chunk
             if number == self._spoken:
+                # It comes in one piece
+                data = _TOO_LATE.sub(b"", data)
                 self._last = (self._last + data)[-4096:]
                 data = self._without_verdict(self._kept + data)
             if data:

@@ -54,6 +54,13 @@ def matches(pod: dict[str, Any], query: Any) -> bool:
     return phase.get("status.phase", pod["status"]["phase"]) == pod["status"]["phase"]
 
 
+class TerminalOutput(asyncio.StreamReaderProtocol):
+    """What comes out of a terminal, which ends by an error: what was there before stays to be read."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(None)
+
+
 class Execution:
     """A program that runs in a pod, and the connection that it is served by."""
 
@@ -115,17 +122,16 @@ class Execution:
         os.close(theirs)
         loop = asyncio.get_running_loop()
         output = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(output), os.fdopen(os.dup(ours), "rb"))
+        await loop.connect_read_pipe(lambda: TerminalOutput(output), os.fdopen(os.dup(ours), "rb"))
         transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(ours, "wb"))
         stdin = asyncio.StreamWriter(transport, protocol, None, loop)
         return [asyncio.create_task(self._copy(output, STDOUT))], stdin
 
     async def _copy(self, stream: asyncio.StreamReader, channel: int) -> None:
         """Send what the program writes; when nobody listens any more, it goes nowhere."""
-        with suppress(OSError):  # how a terminal ends
-            while data := await stream.read(1 << 15):
-                with suppress(ConnectionError):
-                    await self.socket.send_bytes(bytes([channel]) + data)
+        while data := await stream.read(1 << 15):
+            with suppress(ConnectionError):
+                await self.socket.send_bytes(bytes([channel]) + data)
 
     async def _finish(self, copies: list[asyncio.Task[None]]) -> None:
         assert self.process is not None

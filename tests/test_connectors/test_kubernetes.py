@@ -397,7 +397,12 @@ def test_what_kubectl_says_of_the_end_is_no_output(script: str, pieces: list[tup
     assert pipe.exit_status() is not None
 
 
+TOO_LATE = """echo 'E1124 16:14:39.382251    1355 v2.go:104] "Unhandled Error" err="websocket: close sent"' >&2"""
+
+
 def test_in_a_terminal_neither() -> None:
+    pipe = pipe_to(f"echo a; {TOO_LATE}", terminal=True)
+    assert everything(pipe) == [(1, b"a\r\n")]
     pipe = pipe_to(f"echo a; {VERDICT}", terminal=True)
     assert everything(pipe) == [(1, b"a\r\n")]
     assert pipe.exit_status() == 3
