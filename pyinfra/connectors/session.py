@@ -1290,7 +1290,7 @@ def _size(source: Any) -> int:
 
 
 @contextmanager
-def _measured(source: Any) -> Iterator[tuple[Any, int]]:
+def measured(source: Any) -> Iterator[tuple[Any, int]]:
     """A local file as bytes that can be read more than once, from where it stands, and their number."""
     size = _size(source)
     if size:
@@ -1339,7 +1339,7 @@ def _sending(file: Any, size: int) -> Callable[[_Input], None]:
 
 
 @contextmanager
-def _local_file(filename_or_io: str | IO[Any]) -> Iterator[Callable[[bytes], Any]]:
+def local_file(filename_or_io: str | IO[Any]) -> Iterator[Callable[[bytes], Any]]:
     """What writes to a local file, which stays as it was if anything goes wrong, or to a file object."""
     if hasattr(filename_or_io, "write"):
         with get_file_io(filename_or_io, "wb") as file:
@@ -1696,7 +1696,7 @@ class SessionConnector(BaseConnector):
             OSError: what the target said, or what is wrong with the local file
             TimeoutError, ConnectError: as with commands
         """
-        with get_file_io(filename_or_io) as source, _measured(source) as (file, size):
+        with get_file_io(filename_or_io) as source, measured(source) as (file, size):
             folders = arguments.get("_temp_dir") or "", self.host.get_temp_dir_config()
             name, other = (f".{secrets.token_hex(6)}~" for _ in range(2))
             script = _called(PUT, _path(remote_filename), str(size), *map(QuoteString, (name, *folders, other)))
@@ -1724,7 +1724,7 @@ class SessionConnector(BaseConnector):
             OSError: what the target said, or what is wrong with the local file
             TimeoutError, ConnectError: as with commands
         """
-        with _local_file(filename_or_io) as write:
+        with local_file(filename_or_io) as write:
             download = _Download(write, measured=self._has_shell)
             script = _called(GET, _path(remote_filename))
             if not self._has_shell:

@@ -11,7 +11,7 @@ from typing import IO, Any
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.util import get_file_io, read_blocks
 
-from .session import _local_file, _measured
+from .session import local_file, measured
 from .sshlogin import Connection
 from .sshpipe import ChannelPipe, call_blocking
 
@@ -52,7 +52,7 @@ def download_by_sftp(connection: Connection, filename_or_io: str | IO[Any], remo
     """Write a file of the target to a local path or file object, or raise ``OSError``."""
 
     def download(sftp: Any) -> None:
-        with sftp.open(remote_filename, "rb") as source, _local_file(filename_or_io) as write:
+        with sftp.open(remote_filename, "rb") as source, local_file(filename_or_io) as write:
             wanted = source.stat().st_size
             _prefetch(source, wanted)
             size = 0
@@ -105,7 +105,7 @@ def _with_sftp(connection: Connection, work: Callable[[Any], None]) -> None:
 
 def upload_by_scp(connection: Connection, filename_or_io: str | IO[Any], remote_filename: str) -> None:
     """Write a local file or file object to a file of the target, or raise ``OSError``."""
-    with _own(filename_or_io) as own, get_file_io(own) as source, _measured(source) as (file, size):
+    with _own(filename_or_io) as own, get_file_io(own) as source, measured(source) as (file, size):
         pipe = _start(connection, "-t", remote_filename)
         try:
             _expect_ok(pipe)
@@ -132,7 +132,7 @@ def download_by_scp(connection: Connection, filename_or_io: str | IO[Any], remot
         if not header.startswith(b"C"):
             raise OSError(header.lstrip(b"\1\2").decode("utf-8", "replace") or f"{remote_filename}: no file came")
         size = int(header.split(b" ")[1])
-        with _local_file(filename_or_io) as write:
+        with local_file(filename_or_io) as write:
             pipe.send(b"\0")
             count = 0
             while count < size:

@@ -138,16 +138,21 @@ def test_ctrl_c_ends_a_command_of_exec_on_the_host(
     wait_until_gone(user, "tail -f /dev/null")
 
 
+def asked_for_a_keys_password(folder: Folder, words: tuple[str, ...], hosts: str) -> Terminal:
+    """A terminal in which the password of the file ``key`` is to be typed."""
+    key = make_key(folder.path / "key", passphrase="it's secret")
+    terminal = Terminal(folder, *words[:4], "--ssh-key", str(key), *words[6:], hosts, "exec", "--", "true")
+    terminal.wait_for("Enter password for private key")
+    terminal.wait_until_nothing_is_echoed()
+    return terminal
+
+
 def test_ctrl_c_where_the_password_of_a_key_is_asked_for_ends_the_run(
     folder: Folder,
     words: tuple[str, ...],
     terminals: list[Terminal],
 ) -> None:
-    key = make_key(folder.path / "key", passphrase="it's secret")
-    words = (*words[:4], "--ssh-key", str(key), *words[6:])
-    terminals.append(terminal := Terminal(folder, *words, "127.0.0.1,127.0.0.2", "exec", "--", "true"))
-    terminal.wait_for("Enter password for private key")
-    terminal.wait_until_nothing_is_echoed()
+    terminals.append(terminal := asked_for_a_keys_password(folder, words, "127.0.0.1,127.0.0.2"))
     terminal.press_ctrl_c()
     assert terminal.end() == 130
     assert terminal.echoes_at_the_end
@@ -160,14 +165,10 @@ def test_the_end_of_input_where_the_password_of_a_key_is_asked_for_is_told_in_wo
     words: tuple[str, ...],
     terminals: list[Terminal],
 ) -> None:
-    key = make_key(folder.path / "key", passphrase="it's secret")
-    words = (*words[:4], "--ssh-key", str(key), *words[6:])
-    terminals.append(terminal := Terminal(folder, *words, "127.0.0.1", "exec", "--", "true"))
-    terminal.wait_for("Enter password for private key")
-    terminal.wait_until_nothing_is_echoed()
+    terminals.append(terminal := asked_for_a_keys_password(folder, words, "127.0.0.1"))
     terminal.process.sendeof()
     assert terminal.end() == 1
-    assert f"Private key file ({key}) is encrypted, set ssh_key_password" in terminal.seen
+    assert f"Private key file ({folder.path / 'key'}) is encrypted, set ssh_key_password" in terminal.seen
 
 
 @pytest.mark.parametrize("scheme", ["@ssh", "@openssh"])

@@ -37,3 +37,18 @@ def any_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         settings = {"SHELL": "busybox sh", "ENV": {"PATH": busybox_path(tmp_path_factory.mktemp("bin"))}}
     with connected_run(FACT_CACHE_SECONDS=0, **settings) as run:
         yield run
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """This machine, of which each fact is read when it is asked for."""
+    with connected_run(FACT_CACHE_SECONDS=0) as run:
+        yield run
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file of three lines."""
+    path = tmp_path / "a file"
+    path.write_text("one\ntwo\nthree\n")
+    return path

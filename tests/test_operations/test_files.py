@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ from tests.support.run import Run, connected_run
 
 IS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root gives files away")
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
-    with connected_run(FACT_CACHE_SECONDS=0) as run:
-        yield run
 
 
 def mode(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,6 @@ from pyinfra.api import OperationValueError
 from pyinfra.operations import files
 from tests.support.names import AWKWARD_LINES, AWKWARD_NAMES, nothing_to_do, settles
 from tests.support.run import Run, connected_run
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
-    with connected_run(FACT_CACHE_SECONDS=0) as run:
-        yield run
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "a file"
-    path.write_text("one\ntwo\nthree\n")
-    return path
 
 
 def block_of(*lines: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,6 @@ from pyinfra.operations import files
 from tests.support.engine import Engine
 from tests.support.names import AWKWARD_LINES, AWKWARD_NAMES, nothing_to_do, settles
 from tests.support.run import Run, connected_run
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
-    with connected_run(FACT_CACHE_SECONDS=0) as run:
-        yield run
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "a file"
-    path.write_text("one\ntwo\nthree\n")
-    return path
 
 
 @pytest.mark.parametrize("line", AWKWARD_LINES)

@@ -11,7 +11,7 @@ from pyinfra.api.command import QuotePath
 from pyinfra.api.hiddenvalue import HiddenValue, reveal
 
 from .. import files
-from ..util.commands import TemporaryFileCommand, housekeeping_arguments, remove_temporary, succeeded
+from ..util.commands import TemporaryFileCommand, housekeeping_arguments, or_removed, succeeded
 from ..util.files import chmod
 from . import of_server
 
@@ -32,14 +32,7 @@ class _PrivateUpload(FileUploadCommand):
         result = made.execute(state, host, housekeeping_arguments(connector_arguments))
         if not succeeded(result):
             return result
-        try:
-            done = super().execute(state, host, connector_arguments)
-        except Exception:
-            remove_temporary(str(self.dest), state, host, connector_arguments)
-            raise
-        if not succeeded(done):
-            remove_temporary(str(self.dest), state, host, connector_arguments)
-        return done
+        return or_removed(super().execute, str(self.dest), state, host, connector_arguments)
 
 
 class _MakeExecutable(TemporaryFileCommand):
@@ -50,11 +43,9 @@ class _MakeExecutable(TemporaryFileCommand):
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
         """Run it; returns ``(success, CommandOutput)``."""
-        result = super().execute(state, host, connector_arguments)
-        if succeeded(result):
-            # Some connectors put a file of another mode in the place of the one that was made for it
-            chmod(self.temporary, "go-rwx").execute(state, host, housekeeping_arguments(connector_arguments))
-        return result
+        # Some connectors put a file of another mode in the place of the one that was made for it
+        bits = (*self.bits, "&&", chmod(self.temporary, "go-rwx"))
+        return TemporaryFileCommand(self.temporary, *bits).execute(state, host, connector_arguments)
 
 
 def _upload_and_run(path: str, uploads: Iterable[Any], args: Sequence[Any]) -> Iterator[Any]:

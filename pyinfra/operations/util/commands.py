@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,20 @@ def remove_temporary(path: str, state: State, host: Host, connector_arguments: C
         StringCommand("rm", "-f", QuotePath(path)).execute(state, host, housekeeping_arguments(connector_arguments))
 
 
+def or_removed(
+    execute: Callable[..., Any], path: str, state: State, host: Host, connector_arguments: ConnectorArguments
+) -> Any:
+    """What ``execute`` returns, given the last three; a temporary file goes if that is no success, or if it raises."""
+    try:
+        result = execute(state, host, connector_arguments)
+    except Exception:
+        remove_temporary(path, state, host, connector_arguments)
+        raise
+    if not succeeded(result):
+        remove_temporary(path, state, host, connector_arguments)
+    return result
+
+
 class TemporaryFileCommand(StringCommand):
     """A command that uses a temporary file, which goes if that fails.
 
@@ -82,11 +97,7 @@ class TemporaryFileCommand(StringCommand):
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> Any:
         """Run it; returns ``(success, CommandOutput)``."""
-        try:
-            result = super().execute(state, host, connector_arguments)
-        except Exception:
-            remove_temporary(self.temporary, state, host, connector_arguments)
-            raise
-        if self.is_last or not succeeded(result):
+        result = or_removed(super().execute, self.temporary, state, host, connector_arguments)
+        if self.is_last and succeeded(result):
             remove_temporary(self.temporary, state, host, connector_arguments)
         return result
